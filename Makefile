@@ -1,0 +1,39 @@
+# Everything a fresh Debian machine needs is installed by the target that needs it.
+# make demo | test | check | unit | e2e | conf
+
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit e2e conf
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/'
+
+$(STAMP): pyproject.toml constraints.txt tools/venv.sh
+	@tools/venv.sh $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## Asterisk, a number, three phones and a caller, until Ctrl-C
+	@$(PY) -m tests.lab.demo
+
+test: check unit e2e ## everything the tests need, then all tests
+
+check: $(STAMP) ## style, types, imports
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+unit: $(STAMP) ## tests without Asterisk; the core must be covered to the last branch
+	$(VENV)/bin/coverage run -m pytest -q -m "not e2e"
+	$(VENV)/bin/coverage report
+
+e2e: $(STAMP) ## tests on a real Asterisk with real phones
+	$(PY) -m tests.lab.root
+	$(PY) -m pytest -q -m e2e
+
+conf: $(STAMP) ## render asterisk-conf/ for your own Asterisk: make conf DEST=/etc/asterisk
+	@$(PY) -m tests.lab.conf "$(DEST)"

@@ -1,0 +1,35 @@
+"""What the inbox carries: the core's events, and what the runtime tells itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ari_app.core.agent import Agent
+from ari_app.core.events import AgentRested, CommandDone, CommandFailed, Event, PhoneRegistered
+from ari_app.core.reconcile import Seen
+from ari_app.store.plans import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Asterisk's answer to the command in row `sent` of the outbox."""
+
+    sent: int
+    event: CommandDone | CommandFailed
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRead:
+    """The settings changed, or are read for the first time; `agents` as the database has them."""
+
+    config: Config
+    agents: Mapping[int, Agent]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """We looked at what Asterisk holds, after a start or a reconnect."""
+
+    seen: Seen
+
+
+Happening = Event | PhoneRegistered | AgentRested | Answered | ConfigRead | Observed

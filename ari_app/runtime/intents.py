@@ -1,0 +1,126 @@
+"""What the CLI wrote, noticed within a quarter of a second and carried to Asterisk.
+
+Settings become a `ConfigRead` in the inbox; phones that we manage are made or removed; and each
+number's fallback phones are kept in a global variable, for the dialplan to ring while we are down.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from ari_app.ari import setup
+from ari_app.ari.client import Reply
+from ari_app.ari.requests import Outcome, Request, outcome
+from ari_app.core.plan import Plan
+from ari_app.runtime.clock import Clock
+from ari_app.runtime.happenings import ConfigRead
+from ari_app.runtime.worker import Worker
+from ari_app.store.engine import StoreError
+from ari_app.store.plans import READY, UNWANTED, Config, Phone
+from ari_app.store.store import Store
+
+POLL_S = 0.2
+
+log = structlog.get_logger()
+
+
+class Settings:
+    """Watches the settings, and makes Asterisk follow them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        worker: Worker,
+        send: Callable[[Request], Awaitable[Reply]],
+        tell: Callable[[ConfigRead], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._send = send
+        self._tell = tell
+        self._clock = clock
+        self._version = -1
+        self._connected = False
+        self._fallbacks: dict[str, tuple[str, ...]] = {}
+        self._tell_all = False
+        self._config = Config({}, frozenset(), ())
+
+    def connected(self) -> None:
+        """Asterisk is there, and may have forgotten everything: tell it all again."""
+        self._connected = True
+        self._tell_all = True
+        self._fallbacks = {}
+
+    def disconnected(self) -> None:
+        """Nothing can be told to Asterisk now."""
+        self._connected = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._look()
+            except StoreError as error:
+                log.warning("settings can't be read now", error=str(error))
+            await asyncio.sleep(POLL_S)
+
+    async def read(self) -> Config:
+        """Read the settings and tell the controller."""
+        self._version = await self._worker.run(self._store.data_version)
+        config, agents = await self._worker.run(lambda: self._store.read_config(self._clock()))
+        self._tell(ConfigRead(config, agents))
+        self._config = config
+        return config
+
+    async def _look(self) -> None:
+        changed = await self._worker.run(self._store.data_version) != self._version
+        config = await self.read() if changed else self._config
+        if not self._connected or not (changed or self._tell_all):
+            return
+        everything, self._tell_all = self._tell_all, False
+        await self._set_fallbacks(config)
+        if await self._follow_phones(config, everything=everything):
+            await self.read()
+
+    async def _set_fallbacks(self, config: Config) -> None:
+        wanted = {number: _phones_of(plan) for number, plan in config.plans.items()}
+        wanted |= {number: () for number in self._fallbacks if number not in wanted}
+        for number, endpoints in wanted.items():
+            if self._fallbacks.get(number) != endpoints:
+                await self._send(setup.fallback_phones(number, endpoints))
+        self._fallbacks = wanted
+
+    async def _follow_phones(self, config: Config, *, everything: bool) -> bool:
+        wanted = [phone for phone in config.phones if everything or phone.state != READY]
+        for phone in wanted:
+            await self._follow_phone(phone)
+        return bool(wanted)
+
+    async def _follow_phone(self, phone: Phone) -> None:
+        name = phone.endpoint.removeprefix("PJSIP/")
+        if phone.state == UNWANTED:
+            if not await self._carry_out(setup.phone_removal(name)):
+                await self._worker.run(lambda: self._store.phone_forgotten(phone.device))
+            return
+        problem = await self._carry_out(setup.phone_objects(name, phone.digest))
+        if problem:
+            log.warning("a phone could not be made", endpoint=phone.endpoint, problem=problem)
+        await self._worker.run(lambda: self._store.phone_made(phone.device, problem))
+
+    async def _carry_out(self, requests: tuple[Request, ...]) -> str:
+        """What Asterisk objected to; nothing if it took all of them."""
+        for request in requests:
+            reply = await self._send(request)
+            if outcome(request, reply.status) not in {Outcome.DONE, Outcome.GONE}:
+                said = reply.body[:200].decode(errors="replace")
+                return f"Asterisk answers {reply.status} to {request.path}: {said}"
+        return ""
+
+
+def _phones_of(plan: Plan) -> tuple[str, ...]:
+    return tuple(
+        device.endpoint for member in plan.members if member.may_ring for device in member.devices
+    )

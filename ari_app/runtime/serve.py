@@ -1,0 +1,220 @@
+"""Puts the controller together and runs it until SIGTERM.
+
+Start: take the lease, load, read the settings, connect, look at what Asterisk holds, then decide.
+Stop: leave the socket first, so that new calls go to the dialplan's fallback at once; finish what
+is under way; live calls stay up, and the next controller finds them.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Coroutine
+
+import structlog
+from sqlalchemy import Engine
+
+from ari_app import logs
+from ari_app.ari import wire
+from ari_app.ari.client import AriClient, AriRefused, Replaced
+from ari_app.ari.observe import ObserveFailed, observe
+from ari_app.ari.translate import Translator
+from ari_app.runtime import recover
+from ari_app.runtime.clock import system_clock
+from ari_app.runtime.controller import Controller
+from ari_app.runtime.directory import Directory
+from ari_app.runtime.happenings import Observed
+from ari_app.runtime.inbox import Inbox, InboxFullError
+from ari_app.runtime.intents import Settings as SettingsWatch
+from ari_app.runtime.outbox import Outbox
+from ari_app.runtime.turn import Live
+from ari_app.runtime.worker import Worker
+from ari_app.settings import Settings, SettingsError
+from ari_app.store import engine as database
+from ari_app.store.engine import StoreError
+from ari_app.store.store import Loaded, LostRaceError, Store
+
+FINISH_S = 3
+OBSERVE_AGAIN_S = 0.5
+CHECKPOINT_S = 30
+
+log = structlog.get_logger()
+
+_FATAL = (AriRefused, Replaced, LostRaceError, InboxFullError, StoreError)
+
+
+def serve(settings: Settings) -> int:
+    """Run the controller. Gives the process's exit code; what went wrong is one line on stderr."""
+    logs.configure(settings.log_format)
+    try:
+        settings.secret()
+        engine = database.open_engine(settings.database_url)
+        database.check(engine)
+        with database.lease(engine):
+            asyncio.run(_serve(settings, engine))
+    except (SettingsError, *_FATAL) as error:
+        sys.stderr.write(f"sharedline: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, engine: Engine) -> None:
+    worker = Worker()
+    try:
+        store = await worker.run(lambda: Store(engine, settings.app))
+        await worker.run(store.take_over)
+        loaded = await worker.run(store.load)
+        client = AriClient(settings.ari_url, settings.ari_user, settings.secret(), settings.app)
+        async with client, asyncio.TaskGroup() as tasks:
+            await _Service(settings, store, worker, loaded, client, tasks).run()
+    except* _FATAL as group:
+        raise _first(group) from None
+    finally:
+        worker.close()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+class _Service:
+    """All the parts, wired."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        worker: Worker,
+        loaded: Loaded,
+        client: AriClient,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._app = settings.app
+        self._store = store
+        self._worker = worker
+        self._loaded = loaded
+        self._client = client
+        self._tasks = tasks
+        self._clock = system_clock
+        self._next_call = loaded.next_call
+        self._looked = asyncio.Event()
+        self._inbox = Inbox(self._clock, settings.inbox_limit)
+        self._outbox = Outbox(
+            client.send, settings.app, self._inbox.put, self._clock, tasks.create_task
+        )
+        directory = Directory(settings.region, loaded.plans)
+        callers = {call.channel: call.id for call in loaded.calls}
+        self._translator = Translator(settings.app, directory.resolve, self._new_call_id, callers)
+        self._watch = SettingsWatch(
+            store=store,
+            worker=worker,
+            send=client.send,
+            tell=self._inbox.put,
+            clock=self._clock,
+        )
+        live = Live(
+            {call.id: call for call in loaded.calls},
+            dict(loaded.agents),
+            {sent.id: sent.command for sent in loaded.unanswered},
+            loaded.next_sent,
+        )
+        self._controller = Controller(
+            live=live,
+            directory=directory,
+            store=store,
+            worker=worker,
+            inbox=self._inbox,
+            outbox=self._outbox,
+            clock=self._clock,
+            db_patience_s=settings.db_patience_s,
+        )
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        await self._watch.read()
+        sides = [
+            self._spawn(self._client.run(self._on_event, self._on_up, self._on_down)),
+            self._spawn(self._watch.run()),
+            self._spawn(self._fold_log()),
+        ]
+        controller = self._spawn(self._decide())
+        await stopped.wait()
+        log.info("stopping: new calls go to the fallback, live calls stay up")
+        for side in sides:
+            side.cancel()
+        await asyncio.wait(sides)  # the socket is closed from here on
+        self._looked.set()
+        self._inbox.close()
+        await controller
+        await self._finish()
+        log.info("stopped")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return self._tasks.create_task(work)
+
+    async def _decide(self) -> None:
+        await self._looked.wait()
+        log.info("deciding", live_calls=len(self._loaded.calls))
+        await self._controller.run()
+
+    async def _finish(self) -> None:
+        """The answers to what was sent last are worth waiting for, a little."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                await self._outbox.idle()
+        answers = self._inbox.take_now()
+        if answers:
+            await self._controller.record(answers)
+
+    def _new_call_id(self) -> int:
+        self._next_call += 1
+        return self._next_call - 1
+
+    # --- what the client calls; each returns at once ---
+
+    def _on_event(self, event: wire.WireEvent) -> None:
+        happening = self._translator.translate(event, self._clock())
+        if happening is not None:
+            self._inbox.put(happening)
+
+    def _on_up(self) -> None:
+        self._watch.connected()
+        self._spawn(self._look())
+
+    def _on_down(self) -> None:
+        self._watch.disconnected()
+
+    async def _look(self) -> None:
+        """Observe, and let the controller reconcile; the first time, finish the old outbox too."""
+        since_at = self._clock()
+        try:
+            observed = await observe(self._client, self._app)
+        except ObserveFailed as error:
+            log.warning("can't look at Asterisk now", error=str(error))
+            await asyncio.sleep(OBSERVE_AGAIN_S)
+            self._spawn(self._look())
+            return
+        at = self._clock()
+        for arrived in recover.adopt(observed, self._translator, self._app, at):
+            self._inbox.put(arrived)
+        seen = recover.seen_from(observed, since_at, at)
+        self._inbox.put(Observed(seen))
+        if not self._looked.is_set():
+            calls = {call.id: call for call in self._loaded.calls}
+            rest = recover.unfinished(self._loaded.unanswered, calls, seen, at)
+            self._outbox.put(rest.again)
+            for answer in rest.answers:
+                self._inbox.put(answer)
+            self._looked.set()
+
+    async def _fold_log(self) -> None:
+        """SQLite's write-ahead log goes back into the file while nothing happens."""
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            if not len(self._inbox) and not len(self._outbox):
+                await self._worker.run(self._store.checkpoint)

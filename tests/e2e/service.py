@@ -1,0 +1,156 @@
+"""The controller under test: one database in a folder, and one `sharedline serve` on it.
+
+Contract: `Controller(asterisk, folder)` makes the database; `start`, `stop` (SIGTERM) and `kill9`
+act on that one process, by its pid. Each start has its own log file; `says` waits for a line in it.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ari_app.store import engine as database
+from tests.lab.asterisk import AsteriskInstance
+from tests.lab.root import CHECKOUT
+from tests.lab.waiting import until
+
+START_DEADLINE_S = 10
+STOP_DEADLINE_S = 5
+# Until the command line exists: the same function, called directly.
+WITHOUT_CLI = (
+    "import sys; from ari_app.runtime.serve import serve; "
+    "from ari_app.settings import load_settings; sys.exit(serve(load_settings()))"
+)
+
+
+def serve_command() -> list[str]:
+    if (CHECKOUT / "cli/main.py").exists():
+        return [sys.executable, "-c", "from cli.main import main; main()", "serve"]
+    return [sys.executable, "-c", WITHOUT_CLI]
+
+
+class Controller:
+    """A controller process and its database."""
+
+    def __init__(self, asterisk: AsteriskInstance, folder: Path, **settings: str) -> None:
+        """`settings`: as in `ari_password="wrong"`, over those that fit the instance."""
+        self.asterisk, self.folder = asterisk, folder
+        url = f"sqlite:///{folder}/sharedline.db"
+        self.engine = database.open_engine(url)
+        database.upgrade(self.engine)
+        self.settings = {
+            "database_url": url,
+            "ari_url": asterisk.ari_url,
+            "ari_user": asterisk.ari_user,
+            "ari_password": asterisk.ari_password,
+            "app": asterisk.app,
+            "region": "DE",
+            "log_format": "json",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """None when it doesn't run."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
+        assert self.pid is None, "this controller runs already"
+        self._starts += 1
+        kept = {key: value for key, value in os.environ.items() if key[:11] != "SHAREDLINE_"}
+        ours = {f"SHAREDLINE_{key.upper()}": value for key, value in self.settings.items()}
+        nowhere = {"SHAREDLINE_ENV_FILE": str(self.folder / "no.env")}
+        with self._log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                serve_command(),
+                cwd=CHECKOUT,
+                env={**kept, **nowhere, **ours},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    async def start(self) -> Self:
+        """Return when it decides about calls."""
+        self.launch()
+        await self.says("deciding", START_DEADLINE_S)
+        return self
+
+    async def stop(self) -> int:
+        """SIGTERM; its exit code, which must come in time."""
+        self._signal(signal.SIGTERM)
+        return await self.exits(STOP_DEADLINE_S)
+
+    async def kill9(self) -> None:
+        self._signal(signal.SIGKILL)
+        await self.exits(STOP_DEADLINE_S)
+
+    async def exits(self, within_s: float) -> int:
+        process = self._process
+        assert process is not None
+        await until(lambda: process.poll() is not None, within_s, "the controller ends")
+        return int(process.returncode)
+
+    async def says(self, event: str, within_s: float) -> dict[str, Any]:
+        """The first line of this start's log with that event."""
+
+        def ended_or_said() -> bool:
+            return self.pid is None or bool(self._lines(event))
+
+        await until(ended_or_said, within_s, f"the controller says {event!r}")
+        lines = self._lines(event)
+        assert lines, f"the controller ended without {event!r}: {self.output()[-2000:]}"
+        return lines[0]
+
+    def output(self) -> str:
+        """All that this start printed."""
+        return self._log_file.read_text(errors="replace") if self._log_file.exists() else ""
+
+    async def close(self) -> None:
+        if self.pid is not None:
+            try:
+                await self.stop()
+            finally:
+                if self.pid is not None:
+                    await self.kill9()
+        self.engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # -- inside
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder / f"controller-{self._starts}.log"
+
+    def _lines(self, event: str) -> list[dict[str, Any]]:
+        lines = (line for line in self.output().splitlines() if line.startswith("{"))
+        complete = (json.loads(line) for line in lines if line.endswith("}"))
+        return [line for line in complete if line.get("event") == event]
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.pid is not None, f"the controller is gone: {self.output()[-2000:]}"
+        os.kill(self.pid, number)
+
+
+async def ask(asterisk: AsteriskInstance, method: str, path: str, **query: str) -> Any:
+    """An ARI request of the test's own."""
+    return await asyncio.to_thread(asterisk.ari, method, path, **query)
