@@ -8,7 +8,7 @@ Asterisk closes the socket of an application that reads too slowly (websocket_wr
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -67,12 +67,21 @@ class AriClient:
     """
 
     def __init__(
-        self, url: str, user: str, password: str, app: str, limits: Limits = Limits()
+        self,
+        url: str,
+        user: str,
+        password: str,
+        app: str,
+        *,
+        phones: Callable[[], Iterable[str]] = tuple,
+        limits: Limits = Limits(),
     ) -> None:
+        """`phones` gives, at each connect, the endpoints whose registering we want to hear of."""
         self._base = _checked(url)
         self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         self._user = user
         self._app = app
+        self._phones = phones
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
         self.counts = wire.Counts()
@@ -188,11 +197,12 @@ class AriClient:
             raise _Broken(_line(fault)) from None
 
     async def _set_up(self, *, first: bool) -> None:
-        """Subscriptions and filter are gone when Asterisk dropped the application: set them anew.
+        """Filter and subscriptions are gone when Asterisk dropped the application: set them anew.
 
         Frames that arrive meanwhile wait in the socket, in order.
         """
-        for request in (setup.subscription(self._app), setup.event_filter(self._app)):
+        watch = setup.phone_watch(self._app, self._phones())
+        for request in (setup.event_filter(self._app), *watch):
             reply = await self.send(request)
             if reply.status in {UNKNOWN, UNSENT}:
                 raise _Broken(reply.body.decode(errors="replace"))

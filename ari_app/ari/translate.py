@@ -50,7 +50,7 @@ _BY_Q850 = {
     19: LegEnd.SILENT,
     23: LegEnd.FORWARDED,
 }
-_ONLINE = frozenset({"Reachable", "NonQualified"})  # the others: Unreachable, Removed, Unknown
+_OFFLINE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN"})
 _DIGITS = frozenset("0123456789*#ABCD")
 
 
@@ -83,6 +83,7 @@ class Translator:
         self._resolve = resolve
         self._next_call_id = next_call_id
         self.callers = callers
+        self._online: set[str] = set()  # of the phones that setup.phone_watch subscribed to
 
     def translate(  # noqa: PLR0911 - a table
         self, event: wire.WireEvent, at: int
@@ -97,8 +98,8 @@ class Translator:
                 return self._left(event, at)
             case wire.ChannelEnteredBridge():
                 return self._joined(event, at)
-            case wire.ContactStatusChange():
-                return _registered(event, at)
+            case wire.DeviceStateChanged():
+                return self._registered(event.device_state, at)
             case wire.ChannelStateChange() | wire.ChannelDestroyed() | wire.ChannelDtmfReceived():
                 return _leg_event(event, at)
             case wire.ApplicationReplaced():
@@ -146,6 +147,19 @@ class Translator:
         owner = leg.call if leg else self.callers.get(event.channel.id)
         return events.JoinedTalk(at, call, leg) if owner == call else None
 
+    def _registered(self, device: wire.DeviceState, at: int) -> events.PhoneRegistered | None:
+        """A device that was not online is: the end of a call (NOT_INUSE as well) says nothing new.
+
+        Of each phone the first state after our start counts as news: we don't know the one before.
+        """
+        if device.state in _OFFLINE:
+            self._online.discard(device.name)
+            return None
+        if device.name in self._online:
+            return None
+        self._online.add(device.name)
+        return events.PhoneRegistered(at, device.name)
+
 
 def _leg_event(
     event: wire.ChannelStateChange | wire.ChannelDestroyed | wire.ChannelDtmfReceived, at: int
@@ -169,9 +183,3 @@ def _leg_event(
             return events.LegRang(at, leg.call, leg)
         case _:
             return None
-
-
-def _registered(event: wire.ContactStatusChange, at: int) -> events.PhoneRegistered | None:
-    if event.contact_info.contact_status not in _ONLINE:
-        return None
-    return events.PhoneRegistered(at, f"{event.endpoint.technology}/{event.endpoint.resource}")

@@ -35,17 +35,11 @@ class Bridge(msgspec.Struct, frozen=True):
     id: str
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """One endpoint; the name in "PJSIP/name" is its `resource`."""
+class DeviceState(msgspec.Struct, frozen=True):
+    """A device, named like its endpoint ("PJSIP/name"), and NOT_INUSE, UNAVAILABLE, BUSY, ..."""
 
-    technology: str
-    resource: str
-
-
-class ContactInfo(msgspec.Struct, frozen=True):
-    """A registered address of a phone, and what became of it."""
-
-    contact_status: str
+    name: str
+    state: str
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", tag=True):
@@ -95,11 +89,10 @@ class ChannelEnteredBridge(Event, frozen=True):
     channel: Channel | None = None
 
 
-class ContactStatusChange(Event, frozen=True):
-    """A phone registered, came back or went away."""
+class DeviceStateChanged(Event, frozen=True):
+    """A phone registered or went away, began or ended a call."""
 
-    endpoint: Endpoint
-    contact_info: ContactInfo
+    device_state: DeviceState
 
 
 class ApplicationReplaced(Event, frozen=True):
@@ -113,7 +106,7 @@ WireEvent = (
     | ChannelDestroyed
     | ChannelDtmfReceived
     | ChannelEnteredBridge
-    | ContactStatusChange
+    | DeviceStateChanged
     | ApplicationReplaced
 )
 

@@ -153,7 +153,7 @@ class Turn:
             self.agents[fact.agent] = core_agent.apply(self._agent(fact.agent), fact)
             if isinstance(fact, Attempted):
                 self._batch.attempts.append(fact)
-            if isinstance(fact, Freed):
+            if isinstance(fact, Freed | Attempted):  # others may hope for the agent, or no longer
                 self._moved |= self._directory.numbers_of(fact.agent)
         if not step.ignored and isinstance(call.place, Waiting | Ringing):
             self._moved.add(call.number)

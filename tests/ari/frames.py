@@ -64,7 +64,5 @@ def entered(bridge: str, channel_id: str) -> bytes:
     return event("ChannelEnteredBridge", bridge=inside, channel=channel(channel_id))
 
 
-def contact(status: str, resource: str = "p01") -> bytes:
-    info = {"uri": f"sip:{resource}@127.0.0.1:34124", "contact_status": status, "aor": resource}
-    endpoint = {"technology": "PJSIP", "resource": resource, "state": "online", "channel_ids": []}
-    return event("ContactStatusChange", contact_info=info, endpoint=endpoint)
+def device(state: str, name: str = "PJSIP/p01") -> bytes:
+    return event("DeviceStateChanged", device_state={"name": name, "state": state})

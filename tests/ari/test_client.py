@@ -38,7 +38,8 @@ class Heard:
 
 
 def a_client(url: str, password: str = PASSWORD) -> AriClient:
-    return AriClient(url, USER, password, frames.APP, QUICK)
+    phones = ("PJSIP/ann", "PJSIP/bob")
+    return AriClient(url, USER, password, frames.APP, phones=lambda: phones, limits=QUICK)
 
 
 @asynccontextmanager
@@ -59,9 +60,12 @@ async def test_sets_up_then_hands_over_events_in_order() -> None:
         asked = [(asked.method, asked.url) for asked in peer.requests]
         assert asked == [
             ("GET", "/ari/events?app=sharedline&subscribeAll=false"),
-            ("POST", "/ari/applications/sharedline/subscription?eventSource=endpoint:"),
             ("PUT", "/ari/applications/sharedline/eventFilter"),
+            ("POST", "/ari/applications/sharedline/subscription"),
         ]
+        assert peer.requests[-1].body == (
+            b'{"eventSource":["deviceState:PJSIP/ann","deviceState:PJSIP/bob"]}'
+        )
         assert PASSWORD not in repr(peer.requests)
         socket = await peer.sockets.get()
         for frame in (

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 APP = "sharedline"
 REQUESTS = (
     *(the(command) for command in EVERY_COMMAND),
-    setup.subscription(APP),
+    *setup.phone_watch(APP, ["PJSIP/ann"]),
     setup.event_filter(APP),
     setup.global_variable("FALLBACK_4930123456", "PJSIP/ann"),
     *setup.phone_objects("ann", setup.ha1("ann", "secret")),

@@ -142,7 +142,7 @@ def test_fallback_phones() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("SHELL(x)", "1"), ("", "1"), ("A", "1\n2")])
 def test_bad_globals(name: str, value: str) -> None:
-    with pytest.raises(ValueError, match="variable's name|one line"):
+    with pytest.raises(ValueError, match=r"variable's name|one line"):
         setup.global_variable(name, value)
 
 
@@ -161,7 +161,7 @@ def test_ha1_is_the_digest_of_rfc_2617() -> None:
 
 @pytest.mark.parametrize(("name", "digest"), [("a/b", "0" * 32), ("", "0" * 32), ("ann", "secret")])
 def test_bad_phones(name: str, digest: str) -> None:
-    with pytest.raises(ValueError, match="not an endpoint|32 hex digits"):
+    with pytest.raises(ValueError, match=r"not an endpoint|32 hex digits"):
         setup.phone_objects(name, digest)
 
 
@@ -172,3 +172,11 @@ def test_pushed_phones_equal_the_templates_of_pjsip_conf() -> None:
     for section, pushed in (("agent", setup.AGENT_ENDPOINT), ("agent-aor", setup.AGENT_AOR)):
         template = {key: value for key, value in conf[section].items() if key != "type"}
         assert template == pushed
+
+
+def test_phones_are_watched_in_bounded_parts() -> None:
+    parts = setup.phone_watch("sharedline", [f"PJSIP/p{n}" for n in range(1001)])
+    assert len(parts) == 3
+    assert setup.phone_watch("sharedline", []) == ()
+    with pytest.raises(ValueError, match="not an endpoint"):
+        setup.phone_watch("sharedline", [""])

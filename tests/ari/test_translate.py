@@ -137,13 +137,21 @@ def test_both_join_the_talk() -> None:
         assert translate(translator, frames.entered(bridge, channel)) is None
 
 
-@pytest.mark.parametrize(
-    ("status", "back"),
-    [("NonQualified", True), ("Reachable", True), ("Removed", False), ("Unreachable", False)],
-)
-def test_a_phone_comes_back(status: str, back: bool) -> None:
-    expected = events.PhoneRegistered(AT, "PJSIP/p01") if back else None
-    assert translate(a_translator(), frames.contact(status)) == expected
+def test_a_phone_comes_back_once() -> None:
+    translator = a_translator()
+    states = (
+        "UNAVAILABLE",
+        "NOT_INUSE",
+        "BUSY",
+        "NOT_INUSE",
+        "UNAVAILABLE",
+        "UNKNOWN",
+        "NOT_INUSE",
+    )
+    told = [translate(translator, frames.device(state)) is not None for state in states]
+    assert told == [False, True, False, False, False, False, True]
+    back = events.PhoneRegistered(AT, "PJSIP/p02")
+    assert translate(translator, frames.device("INUSE", "PJSIP/p02")) == back
 
 
 def test_what_is_not_ours_is_none() -> None:

@@ -5,11 +5,13 @@ act on that one process, by its pid. Each start has its own log file; `says` wai
 """
 
 import asyncio
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +19,9 @@ from typing import Any, Self
 from ari_app.store import engine as database
 from tests.lab.asterisk import AsteriskInstance
 from tests.lab.root import CHECKOUT
-from tests.lab.waiting import until
+from tests.lab.waiting import Missed
 
+TICK_S = 0.02
 START_DEADLINE_S = 10
 STOP_DEADLINE_S = 5
 # Until the command line exists: the same function, called directly.
@@ -97,7 +100,7 @@ class Controller:
     async def exits(self, within_s: float) -> int:
         process = self._process
         assert process is not None
-        await until(lambda: process.poll() is not None, within_s, "the controller ends")
+        await comes_true(lambda: process.poll() is not None, within_s, "the controller ends")
         return int(process.returncode)
 
     async def says(self, event: str, within_s: float) -> dict[str, Any]:
@@ -106,7 +109,7 @@ class Controller:
         def ended_or_said() -> bool:
             return self.pid is None or bool(self._lines(event))
 
-        await until(ended_or_said, within_s, f"the controller says {event!r}")
+        await comes_true(ended_or_said, within_s, f"the controller says {event!r}")
         lines = self._lines(event)
         assert lines, f"the controller ended without {event!r}: {self.output()[-2000:]}"
         return lines[0]
@@ -149,6 +152,19 @@ class Controller:
     def _signal(self, number: signal.Signals) -> None:
         assert self.pid is not None, f"the controller is gone: {self.output()[-2000:]}"
         os.kill(self.pid, number)
+
+
+async def comes_true(condition: Callable[[], object], within_s: float, what: str) -> None:
+    """Ask every 20 ms until the answer is true; `condition` may be a coroutine function."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = condition()
+                if await answer if inspect.isawaitable(answer) else answer:
+                    return
+                await asyncio.sleep(TICK_S)
+    except TimeoutError:
+        raise Missed(f"not within {within_s:g} s: {what}") from None
 
 
 async def ask(asterisk: AsteriskInstance, method: str, path: str, **query: str) -> Any:

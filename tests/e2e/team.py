@@ -7,10 +7,11 @@ are written past the CLI's checks, so that tests may ring for one second.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from ari_app.store.engine import writing
 from ari_app.store.tables import (
@@ -25,7 +26,7 @@ from ari_app.store.tables import (
     OUTBOX,
     PLAN,
 )
-from tests.e2e.service import Controller, ask
+from tests.e2e.service import Controller, ask, comes_true
 from tests.lab.baresip_phones import BaresipPhone
 from tests.lab.outgoing import Outgoing
 from tests.lab.phones import Behaviour, Lab, ShapedPhone
@@ -66,7 +67,7 @@ class Team:
         self,
         members: Sequence[str],
         *,
-        phones: dict[str, Sequence[str]] | None = None,
+        phones: Mapping[str, Sequence[str]] | None = None,
         strategy: str = "ring-all",
         ring_s: int = 20,
         retry_s: int = 5,
@@ -114,7 +115,7 @@ class Team:
         """The controller has read the settings, and the dialplan's fallback follows them."""
         if self.controller.pid is None:
             return
-        await self.comes_true(
+        await comes_true(
             lambda: self._version(number) >= version,
             LEARN_DEADLINE_S,
             f"the controller knows version {version} of {number}",
@@ -122,13 +123,14 @@ class Team:
         await self.fallback_is(number, self._phones(number))
 
     async def fallback_is(self, number: str, dial: str) -> None:
-        name = f"FALLBACK_{number[1:]}"
-        try:
-            async with asyncio.timeout(LEARN_DEADLINE_S):
-                while await self._global(name) != dial:
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise Missed(f"{name} is {await self._global(name)!r}, not {dial!r}") from None
+        """What the dialplan would ring for the number, were the controller away."""
+
+        async def so() -> bool:
+            name = f"FALLBACK_{number[1:]}"
+            found = await ask(self.controller.asterisk, "GET", "/asterisk/variable", variable=name)
+            return bool(found["value"] == dial)
+
+        await comes_true(so, LEARN_DEADLINE_S, f"the fallback of {number} is {dial!r}")
 
     # -- phones and calls
 
@@ -152,7 +154,7 @@ class Team:
     async def ended(self, number: str, within_s: float = 5) -> History:
         """The number's last call, once it is over."""
         newest = select(CALL).where(CALL.c.number == number).order_by(CALL.c.id.desc()).limit(1)
-        await self.comes_true(
+        await comes_true(
             lambda: (row := self._row(newest)) is not None and not row.live,
             within_s,
             f"the call of {number} is over",
@@ -165,3 +167,100 @@ class Team:
             )
             ended = tuple((names[row.agent_id], row.outcome) for row in attempts)
         return History(call.id, call.outcome, names.get(call.agent_id), ended)
+
+    async def talks(self, number: str, agent: str, within_s: float = 3) -> None:
+        """The agent is in a conversation with a caller of that number."""
+        who = select(AGENT.c.id).where(AGENT.c.name == agent, ~AGENT.c.removed)
+        talk = select(func.count()).where(
+            CALL.c.number == number,
+            CALL.c.live,
+            CALL.c.place == "Talking",
+            CALL.c.agent_id == who.scalar_subquery(),
+        )
+        what = f"{agent} talks with a caller of {number}"
+        await comes_true(lambda: self._value(talk), within_s, what)
+
+    async def attempted(self, number: str, agent: str, outcome: str, within_s: float = 3) -> None:
+        """An offer to the agent ended so, in the number's last call, which may go on."""
+        last = select(func.max(CALL.c.id)).where(CALL.c.number == number).scalar_subquery()
+        who = select(AGENT.c.id).where(AGENT.c.name == agent, ~AGENT.c.removed).scalar_subquery()
+        query = select(func.count()).where(
+            ATTEMPT.c.call_id == last, ATTEMPT.c.agent_id == who, ATTEMPT.c.outcome == outcome
+        )
+        await comes_true(lambda: self._value(query), within_s, f"{agent}: {outcome}")
+
+    def journal(self, call: int) -> list[str]:
+        """The names of the events of a call, in order."""
+        with self._engine.connect() as rows:
+            query = select(JOURNAL.c.event).where(JOURNAL.c.call_id == call)
+            return list(rows.execute(query.order_by(JOURNAL.c.id)).scalars())
+
+    async def nothing_left(self) -> None:
+        """No channel, no bridge, no live call, no command without an answer, all agents free."""
+        left: list[str] = []
+
+        async def gone() -> bool:
+            left[:] = await self._left()
+            return not left
+
+        try:
+            await comes_true(gone, LEFT_DEADLINE_S, "nothing is left")
+        except Missed:
+            raise Missed(f"left after {LEFT_DEADLINE_S} s: {'; '.join(left)}") from None
+
+    async def bridges(self) -> list[str]:
+        found = await ask(self.controller.asterisk, "GET", "/bridges")
+        return [bridge["id"] for bridge in found]
+
+    # -- inside
+
+    async def _left(self) -> list[str]:
+        asterisk = self.controller.asterisk
+        channels = await ask(asterisk, "GET", "/channels")
+        left = [f"channel {channel['id']} {channel['name']}" for channel in channels]
+        left += [f"bridge {bridge}" for bridge in await self.bridges()]
+        busy = AGENT_STATE.c.talking | AGENT_STATE.c.reserved_by.is_not(None)
+        with self._engine.connect() as rows:
+            left += [f"call {row.id} {row.place}" for row in rows.execute(_LIVE)]
+            left += [f"command {row.body}" for row in rows.execute(select(OUTBOX))]
+            left += [f"agent {row}" for row in rows.execute(select(AGENT_STATE).where(busy))]
+        return left
+
+    def _version(self, number: str) -> int:
+        query = select(func.max(PLAN.c.version)).where(PLAN.c.number == number)
+        return int(self._value(query) or 0)
+
+    def _phones(self, number: str) -> str:
+        with self._engine.connect() as rows:
+            return "&".join(rows.execute(_PHONES_OF.where(NUMBER.c.e164 == number)).scalars())
+
+    def _row(self, query: Select[Any]) -> Any:
+        with self._engine.connect() as rows:
+            return rows.execute(query).first()
+
+    def _value(self, query: Select[Any]) -> Any:
+        with self._engine.connect() as rows:
+            return rows.execute(query).scalar()
+
+
+_LIVE = select(CALL).where(CALL.c.live)
+_PHONES_OF = (
+    select(DEVICE.c.endpoint)
+    .join(MEMBER, MEMBER.c.agent_id == DEVICE.c.agent_id)
+    .join(NUMBER, NUMBER.c.id == MEMBER.c.number_id)
+    .where(MEMBER.c.may_ring, DEVICE.c.state == "ready")
+    .order_by(MEMBER.c.position, DEVICE.c.agent_id, DEVICE.c.id)
+)
+
+
+def _join(rows: Connection, number: str, name: str, phones: Sequence[str], position: int) -> None:
+    """The agent, made if need be with its phones, becomes a member."""
+    agent = rows.execute(select(AGENT.c.id).where(AGENT.c.name == name)).scalar()
+    if agent is None:
+        agent = rows.execute(insert(AGENT).values(name=name, removed=False)).inserted_primary_key[0]
+        for phone in phones or (PHONES.get(name, name),):
+            device = {"endpoint": f"PJSIP/{phone}", "managed": False, "digest": "", "problem": ""}
+            rows.execute(insert(DEVICE).values(agent_id=agent, state="ready", **device))
+    place = select(NUMBER.c.id).where(NUMBER.c.e164 == number).scalar_subquery()
+    row = {"agent_id": agent, "position": position, "may_ring": True, "may_call_out": True}
+    rows.execute(insert(MEMBER).values(number_id=place, **row))

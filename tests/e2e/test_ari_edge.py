@@ -17,7 +17,7 @@ from ari_app.ari.requests import Outcome, Request
 from ari_app.ari.translate import Translated, Translator
 from ari_app.core import commands, events
 from ari_app.core.commands import HangUpReason, LegId
-from ari_app.core.events import LegEnd
+from ari_app.core.events import LegEnd, PhoneRegistered
 from tests.lab.asterisk import AsteriskInstance
 from tests.lab.phones import Lab, answers, default_phones, redirects, refuses, rings_forever
 from tests.lab.root import Root
@@ -36,7 +36,11 @@ class Edge:
 
     def __init__(self, asterisk: AsteriskInstance) -> None:
         self.client = AriClient(
-            asterisk.ari_url, asterisk.ari_user, asterisk.ari_password, asterisk.app
+            asterisk.ari_url,
+            asterisk.ari_user,
+            asterisk.ari_password,
+            asterisk.app,
+            phones=lambda: [f"PJSIP/{name}" for name in asterisk.phones],
         )
         self.app = asterisk.app
         self.translator = Translator(
@@ -108,10 +112,14 @@ async def test_subscribes_and_filters(asterisk: AsteriskInstance, edge: Edge) ->
     application = asterisk.ari("GET", f"/applications/{APP}")
     assert {kind["type"] for kind in application["events_disallowed"]} == set(setup.NOISE)
     assert application["events_allowed"] == []
-    edge.seen = asyncio.Queue()
+    assert set(application["device_names"]) == {f"PJSIP/{name}" for name in asterisk.phones}
     async with Lab(asterisk) as lab:
-        await lab.shaped_phone("p01")
-        assert await edge.next(events.PhoneRegistered) == events.PhoneRegistered(0, "PJSIP/p01")
+        phone = await lab.shaped_phone("p01")
+        for _ in range(2):
+            assert await edge.next(PhoneRegistered) == PhoneRegistered(0, "PJSIP/p01")
+            await phone.registers()  # a refresh is no news
+            await phone.unregisters()
+            await phone.registers()
     assert edge.client.counts.unknown == edge.client.counts.malformed == 0
 
 
@@ -310,8 +318,10 @@ async def test_a_pushed_phone_registers_with_a_digest_only(
         assert fields(asterisk, kind, "pushed") == fields(asterisk, kind, "p01")
     async with Lab(asterisk) as lab:
         asterisk.phones["pushed"] = password
+        for request in setup.phone_watch(APP, ["PJSIP/pushed"]):
+            assert (await edge.reply(request)).status == 200
         phone = await lab.shaped_phone("pushed")
-        assert (await edge.next(events.PhoneRegistered)).endpoint == "PJSIP/pushed"
+        assert (await edge.next(PhoneRegistered)).endpoint == "PJSIP/pushed"
         await edge.send(ring(LegId(1005, 1, 1), "pushed"))
         (await phone.rings()).reject(486)
         for request in setup.phone_objects("pushed", setup.ha1("pushed", "another")):
@@ -319,6 +329,7 @@ async def test_a_pushed_phone_registers_with_a_digest_only(
         assert await phone.agent.register(lab.server) == 401
         await is_removed(edge)
         lab._shaped.remove(phone)  # it can't say goodbye any more
+        del asterisk.phones["pushed"]
 
 
 async def is_removed(edge: Edge) -> None:
@@ -366,3 +377,15 @@ async def test_what_happens_while_the_controller_is_away(asterisk: AsteriskInsta
             caller = commands.HangUpCaller(arrived.call, arrived.channel, HangUpReason.NO_ANSWER)
             assert await edge.send(caller) is Outcome.DONE
             assert await waiting.refused() == 480
+
+
+async def test_asterisk_survives_sockets_that_close_while_phones_come_and_go(root: Root) -> None:
+    """With a subscription to `endpoint:` it crashes within 200 rounds (docs/decisions/0001)."""
+    with AsteriskInstance(root, app=APP, phones=default_phones(1)) as own:
+        async with Lab(own) as lab:
+            phone = await lab.shaped_phone("p01")
+            for _ in range(200):
+                async with connected(own):
+                    await phone.unregisters()
+                await phone.registers()
+        assert own.pid is not None

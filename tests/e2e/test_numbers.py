@@ -1,0 +1,105 @@
+"""Which number was called, however the trunk writes it; and settings that act on the next call."""
+
+import pytest
+
+from tests.e2e.team import Team
+from tests.lab.phones import Lab, answers, rings_forever
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("write", ["+49{}", "0049{}", "0{}", "49{}"])
+async def test_a_trunk_writes_the_number_its_way(team: Team, write: str) -> None:
+    number = await team.number(["ann"])
+    ann = await team.phone("ann", rings_forever)
+    caller = await team.caller(write.format(number.removeprefix("+49")))
+    await ann.rings()
+    await caller.cancel()
+    assert (await team.ended(number)).outcome == "abandoned"
+    await team.nothing_left()
+
+
+@pytest.mark.parametrize("write", ["+49{}", "0{}"])
+async def test_a_trunk_calls_s_and_names_the_number_in_to(team: Team, lab: Lab, write: str) -> None:
+    number = await team.number(["ann"])
+    ann = await team.phone("ann", rings_forever)
+    to = write.format(number.removeprefix("+49"))
+    caller = await lab.caller_dials("s", to=to)
+    await ann.rings()
+    await caller.cancel()
+    assert (await team.ended(number)).outcome == "abandoned"
+    await team.nothing_left()
+
+
+@pytest.mark.parametrize("unknown", ["+493088888888", "03088888888", "4711", "999999999999999999"])
+async def test_an_unknown_number_is_never_silence(team: Team, unknown: str) -> None:
+    """An announcement for the caller, and a line in the journal for the admin."""
+    await team.number(["ann"])
+    ann = await team.phone("ann", answers())
+    caller = await team.caller(unknown)
+    await caller.answered(within_s=1)
+    await caller.hears_something()
+    await caller.hung_up(within_s=10)
+    assert ann.agent.rings.empty()
+    history = await team.ended(known_as(unknown))
+    assert history.outcome == "unknown number"
+    assert team.journal(history.id)[0] == "CallArrived"
+    await team.nothing_left()
+
+
+def known_as(dialled: str) -> str:
+    """In E.164 where it can be, otherwise as it was dialled."""
+    return "+493088888888" if dialled.endswith("88888888") else dialled
+
+
+async def test_a_number_that_is_added_while_we_run(team: Team) -> None:
+    first = await team.number(["ann"])
+    ann = await team.phone("ann", rings_forever)
+    second = await team.number(["ann"])
+    for number in (first, second):
+        caller = await team.caller(number)
+        await ann.rings()
+        await caller.cancel()
+        await team.nothing_left()
+
+
+async def test_a_member_added_is_rung_by_the_next_call(team: Team) -> None:
+    number = await team.number(["ann"])
+    await team.phone("ann", rings_forever)
+    bob = await team.phone("bob", rings_forever)
+    await team.add("bob", number)
+    caller = await team.caller(number)
+    await bob.rings()
+    await caller.cancel()
+    await team.nothing_left()
+
+
+async def test_a_member_removed_is_not_rung_by_the_next_call(team: Team) -> None:
+    number = await team.number(["ann", "bob"])
+    ann, bob = await team.phone("ann", rings_forever), await team.phone("bob", rings_forever)
+    await team.remove("bob", number)
+    caller = await team.caller(number)
+    await ann.rings()
+    await caller.cancel()
+    await team.ended(number)
+    assert bob.agent.rings.empty()
+    await team.nothing_left()
+
+
+async def test_a_call_keeps_the_settings_it_came_with(team: Team) -> None:
+    """Changed while it rings: the call goes on as before, the next one by the new settings."""
+    number = await team.number(["ann"], ring_s=20)
+    ann = await team.phone("ann", rings_forever)
+    caller = await team.caller(number)
+    ring = await ann.rings()
+    await team.change(number, fallback="extension:*43@from-agents")
+    ring.reject(486)
+    await caller.answered()
+    await caller.hears_something()  # the announcement: an echo would be silent
+    await caller.hang_up()
+    again = await team.caller(number)
+    (await ann.rings()).reject(486)
+    again.play(700)
+    await again.hears(700)
+    await again.hang_up()
+    await team.nothing_left()

@@ -1,0 +1,103 @@
+"""A turn: an overlay that costs nothing when it is dropped, and faults that stay with one call."""
+
+from dataclasses import replace
+
+from ari_app.core.commands import EndTalk, HangUpLeg, HangUpReason, LeaveTo, LegId
+from ari_app.core.events import CallArrived, CallerLeft, LegAnswered
+from ari_app.core.plan import Exit
+from ari_app.core.reconcile import Seen
+from ari_app.runtime.happenings import Observed
+from ari_app.runtime.turn import Turn
+from tests.stories import NUMBER, Story, plan, with_number
+
+
+def arrives(story, call=1):
+    return CallArrived(story.at, call, f"c{call}", NUMBER, NUMBER, "+4917", "Eve")
+
+
+def test_a_turn_that_is_not_applied_has_changed_nothing():
+    story = Story(plan("ann"))
+    batches = []
+    for _ in range(2):
+        turn = Turn(story.live, story.directory, story.at)
+        turn.take(arrives(story))
+        turn.match()
+        batches.append(turn.batch())
+    assert batches[0] == batches[1]
+    assert story.live.calls == {}
+    assert story.live.agents[1].reserved_by is None
+
+
+def test_many_things_in_one_turn_are_one_version():
+    story = Story(plan("ann"))
+    story.happens(arrives(story), CallerLeft(story.at, 1))
+    assert story.ended() == "abandoned"
+    assert story.over[1].version == 1
+    story.expect("ring back")
+
+
+def test_a_fault_of_ours_gives_back_that_call_and_no_other():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    broken = replace(story.live.calls[1], place="no place at all")
+    story.live.calls[1] = broken
+    turn = Turn(story.live, story.directory, story.at)
+    turn.take(CallerLeft(story.at, 1))
+    turn.take(arrives(story, 2))
+    turn.match()
+    assert [type(fault.error) for fault in turn.faults] == [KeyError]
+    told = [sent.command for sent in turn.batch().outbox if sent.command.call == 1]
+    assert told == [LeaveTo(1, "chan-1", "fallback", NUMBER)]
+    assert turn.calls[2].number == NUMBER
+
+
+def test_an_answer_for_a_call_that_is_over_is_hung_up():
+    story = Story(plan("ann"))
+    leg = LegId(9, 11, 1)
+    story.happens(LegAnswered(story.at, 9, leg))
+    assert story.asked == [HangUpLeg(9, leg, HangUpReason.NORMAL)]
+
+
+def test_what_was_seen_is_reconciled_and_strays_are_cleared():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    story.asterisk_did(type(story.sent[1].command))
+    story.asked.clear()
+    story.at += 10
+    seen = Seen(story.at, story.at - 1, frozenset(), {}, {5: frozenset()})
+    story.happens(Observed(seen))
+    assert story.ended() == "abandoned"
+    assert story.asked == [EndTalk(5)]
+
+
+def test_a_call_keeps_the_plan_it_arrived_with():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    changed = replace(plan("ann", "bob", version=2), fallback=Exit("other", "1"))
+    story.settings_become(changed)
+    story.asked.clear()
+    story.rings("ann")
+    story.refuses("ann")
+    story.expect(f"leave to {NUMBER}@nobody")
+    story.caller_dials()
+    assert story.call(2).plan_version == 2
+
+
+def test_a_removed_agent_is_not_rung_any_more():
+    story = Story(plan("ann", "bob"), with_number(plan("ann"), "+49301"))
+    story.caller_dials()
+    story.rings("ann", "bob")
+    story.settings_become(plan("bob", version=2))
+    story.after_s(20)
+    story.ends("ann")
+    story.ends("bob")
+    story.asked.clear()
+    story.after_s(5).expect("ring bob")
+
+
+def test_a_call_that_arrives_twice_is_one_call():
+    story = Story(plan("ann"))
+    story.happens(arrives(story), arrives(story))
+    assert [type(record.event).__name__ for record in story.records].count("CallArrived") == 2
+    assert len(story.live.calls) == 1
+    story.expect("ring back", "ring ann")
