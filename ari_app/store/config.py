@@ -111,15 +111,16 @@ def _bounded(db: Connection, table: Table, limit: int, where: Where) -> None:
 
 def list_numbers(db: Connection, where: Where | None = None) -> tuple[NumberRow, ...]:
     """All numbers, sorted."""
-    shown: list[Any] = [NUMBER.c[name] for name in ("e164", *SETTINGS)]
+    settings: list[Any] = [NUMBER.c[name] for name in SETTINGS]
     query = (
-        select(*shown, func.count(MEMBER.c.id))
+        select(NUMBER.c.e164, *settings, func.count(MEMBER.c.id))
         .outerjoin(MEMBER, MEMBER.c.number_id == NUMBER.c.id)
         .where(true() if where is None else where)
         .group_by(NUMBER.c.id)
         .order_by(NUMBER.c.e164)
     )
-    return tuple(NumberRow(*row) for row in db.execute(query))
+    rows: Any = db.execute(query)
+    return tuple(NumberRow(*row) for row in rows)
 
 
 def find_number(db: Connection, e164: str) -> NumberRow:

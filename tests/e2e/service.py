@@ -32,7 +32,7 @@ WITHOUT_CLI = (
 
 
 def serve_command() -> list[str]:
-    if (CHECKOUT / "cli/main.py").exists():
+    if (CHECKOUT / "cli/doctor.py").exists():
         return [sys.executable, "-c", "from cli.main import main; main()", "serve"]
     return [sys.executable, "-c", WITHOUT_CLI]
 

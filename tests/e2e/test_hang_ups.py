@@ -6,7 +6,9 @@ import pytest
 
 from tests.e2e.team import Team
 from tests.lab.phones import answers, rings_forever
+from tests.lab.ring import Ring
 from tests.lab.tones import ANN_HZ
+from tests.lab.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -63,13 +65,13 @@ async def test_the_caller_gives_up_in_the_instant_of_the_answer(
         await team.nothing_left()
 
 
-async def answer_after(ring, pause_s: float) -> None:
+async def answer_after(ring: Ring, pause_s: float) -> None:
     await asyncio.sleep(pause_s)
     if ring.is_ringing:
         ring.answer()
 
 
-async def over(ring) -> None:
+async def over(ring: Ring) -> None:
     """The phone was answered: a BYE; or not: a CANCEL."""
     await (ring.hung_up() if ring.final_status == 200 else ring.cancelled())
 
@@ -119,8 +121,8 @@ async def test_the_agent_hangs_up_in_the_instant_of_the_answer(team: Team) -> No
     caller = await team.caller(number)
     ring = await ann.rings()
     ring.answer()
-    await ring.hang_up()
-    history = None
+    await until(lambda: any(request.method == "ACK" for request in ring.requests), 3, "an ACK")
+    await ring.hang_up()  # RFC 3261 section 15: not before the ACK
     if await still_there(team, number):
         (await bob.rings()).answer()
         await team.talks(number, "bob")

@@ -5,20 +5,12 @@ import asyncio
 import pytest
 
 from tests.e2e.team import Team
-from tests.lab.outgoing import Outgoing
 from tests.lab.phones import Behaviour, answers, redirects, refuses, rings_forever
 from tests.lab.tones import ANN_HZ, CALLER_HZ
 
 pytestmark = pytest.mark.e2e
 
 OUTSIDE = "+4930777001"
-
-
-async def hears_the_announcement(caller: Outgoing) -> None:
-    """ "Nobody is available", to its end, and then Asterisk hangs up."""
-    await caller.answered()
-    await caller.hears_something()
-    await caller.hung_up(within_s=10)
 
 
 # -- how one phone's refusal counts, while another phone rings on
@@ -76,11 +68,13 @@ async def test_a_forward_is_not_followed(team: Team, target: str) -> None:
     elsewhere, outside = await team.phone("cat", answers()), await team.lab.carrier(answers())
     caller = await team.caller(number)
     caller.play(CALLER_HZ)
-    await hears_the_announcement(caller)
+    await caller.answered()
+    await caller.hears_something()  # the announcement
     assert caller.rtp.share(CALLER_HZ) < 0.5  # *43 would be the echo test
     assert elsewhere.agent.rings.empty()
     assert outside.agent.rings.empty()
     assert (await team.ended(number)).attempts == (("ann", "unreachable"),)
+    await caller.hang_up()
     await team.nothing_left()
 
 
@@ -151,7 +145,9 @@ async def test_nobody_answers_within_max_wait(team: Team) -> None:
     ring = await ann.rings()
     cancelled = await ring.cancelled()
     assert 0.9 < cancelled.at - ring.at < 1.5
-    await hears_the_announcement(caller)
+    await caller.answered()
+    await caller.hears_something()  # "nobody is available", to its end
+    await caller.hung_up(within_s=10)
     history = await team.ended(number)
     assert history.outcome == "no answer"
     assert sorted(history.attempts) == [("ann", "no answer"), ("bob", "no answer")]
@@ -193,7 +189,9 @@ async def test_all_in_calls_is_the_fallback_at_once(team: Team) -> None:
     first = await team.caller(number, "+4917011111")
     await team.talks(number, "ann")
     second = await team.caller(number, "+4917022222")
-    await hears_the_announcement(second)
+    await second.answered()
+    await second.hears_something()
+    await second.hang_up()
     assert first.talking
     await first.hang_up()
     await team.nothing_left()
@@ -224,7 +222,9 @@ async def test_two_numbers_that_fall_back_on_each_other(team: Team) -> None:
     support = await team.number(["ann"], fallback=f"number:{sales}")
     await team.change(sales, fallback=f"number:{support}")
     caller = await team.caller(support)
-    await hears_the_announcement(caller)
+    await caller.answered()
+    await caller.hears_something()
+    await caller.hang_up()
     await team.nothing_left()
 
 
@@ -257,5 +257,7 @@ async def test_the_fallback_of_many_at_once(team: Team) -> None:
     """Ten callers in the same instant and nobody there: each hears the announcement."""
     number = await team.number([])
     callers = [await team.caller(number, f"+491701000{n}") for n in range(10)]
-    await asyncio.gather(*(hears_the_announcement(caller) for caller in callers))
+    await asyncio.gather(*(caller.answered() for caller in callers))
+    await asyncio.gather(*(caller.hears_something() for caller in callers))
+    await asyncio.gather(*(caller.hang_up() for caller in callers))
     await team.nothing_left()

@@ -31,25 +31,35 @@ async def test_a_trunk_calls_s_and_names_the_number_in_to(team: Team, lab: Lab, 
     await team.nothing_left()
 
 
-@pytest.mark.parametrize("unknown", ["+493088888888", "03088888888", "4711", "999999999999999999"])
-async def test_an_unknown_number_is_never_silence(team: Team, unknown: str) -> None:
+@pytest.mark.parametrize(
+    ("unknown", "known_as"),
+    [
+        ("+493088888888", "+493088888888"),
+        ("03088888887", "+493088888887"),
+        ("4711", "+494711"),
+        ("999999999999999999", "999999999999999999"),
+    ],
+)
+async def test_an_unknown_number_is_never_silence(team: Team, unknown: str, known_as: str) -> None:
     """An announcement for the caller, and a line in the journal for the admin."""
     await team.number(["ann"])
     ann = await team.phone("ann", answers())
     caller = await team.caller(unknown)
     await caller.answered(within_s=1)
     await caller.hears_something()
-    await caller.hung_up(within_s=10)
-    assert ann.agent.rings.empty()
-    history = await team.ended(known_as(unknown))
+    history = await team.ended(known_as)
     assert history.outcome == "unknown number"
     assert team.journal(history.id)[0] == "CallArrived"
+    await caller.hang_up()
+    assert ann.agent.rings.empty()
     await team.nothing_left()
 
 
-def known_as(dialled: str) -> str:
-    """In E.164 where it can be, otherwise as it was dialled."""
-    return "+493088888888" if dialled.endswith("88888888") else dialled
+async def test_after_the_announcement_asterisk_hangs_up(team: Team) -> None:
+    caller = await team.caller("+493088888888")
+    await caller.answered()
+    await caller.hung_up(within_s=10)
+    await team.nothing_left()
 
 
 async def test_a_number_that_is_added_while_we_run(team: Team) -> None:

@@ -183,7 +183,7 @@ async def test_an_agent_with_two_phones_is_one_person(team: Team, lab: Lab) -> N
     await team.talks(number, "ann")
     assert desk.agent.rings.empty()  # a free phone of a person who talks
     await second.answered()  # in a call: the announcement at once
-    await second.hung_up(within_s=10)
+    await second.hang_up()
     await caller.hang_up()
     await at_soft.hung_up()
     await team.nothing_left()
