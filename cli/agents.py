@@ -177,5 +177,6 @@ def _phones(row: AgentRow) -> str:
 
 
 def _state(device: DeviceRow) -> str:
-    waits = "" if device.state == READY or device.problem else "until `sharedline serve` makes it"
-    return f"{device.state} {device.problem or waits}".strip()
+    if device.state == READY:
+        return READY
+    return f"{device.state}: {device.problem or '`sharedline serve` makes it'}"

@@ -68,9 +68,11 @@ class Ari:
 
     def __init__(self, settings: Settings) -> None:
         url = urlsplit(settings.ari_url)
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ValueError("write http://HOST:PORT/ari")
         secure = url.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        self._connection = kind(url.hostname or "", url.port, timeout=TIMEOUT_S)
+        self._connection = kind(url.hostname, url.port, timeout=TIMEOUT_S)
         self._path = url.path.rstrip("/")
         token = base64.b64encode(f"{settings.ari_user}:{settings.secret()}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"}
@@ -97,7 +99,10 @@ def _seconds(date: str | None) -> float | None:
 @screen.json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check settings, database, controller, Asterisk and phones; exit code 1 for any problem."""
+    """Check that everything works, and say what to do if not.
+
+    Exit code 1 for any problem: settings, database, controller, Asterisk, phones, numbers.
+    """
     findings = []
     for finding in examine():
         findings.append(finding)
@@ -133,21 +138,23 @@ def examine() -> Iterator[Finding]:
         yield from _numbers(engine)
     except StoreError as error:
         engine = None
-        yield _from_error("database", error)
+        yield _from_error("database", error, "check SHAREDLINE_DATABASE_URL, the file and its disk")
     yield from _asterisk(settings, engine)
 
 
-def _from_error(check: str, error: Exception) -> Finding:
-    """The lines of our own errors end with what to do, after a colon."""
+def _from_error(check: str, error: Exception, otherwise: str) -> Finding:
+    """Our own errors mostly end with what to do, after a colon."""
     says, _, todo = str(error).rpartition(": ")
-    return Finding(check, says or todo, todo if says else "see docs/operations.md")
+    if todo.startswith(("run ", "restore ", "upgrade ", "set ", "use ")):
+        return Finding(check, says, todo)
+    return Finding(check, str(error), otherwise)
 
 
 def _password(settings: Settings) -> Finding:
     try:
         settings.secret()
     except SettingsError as error:
-        return _from_error("settings", error)
+        return _from_error("settings", error, "check SHAREDLINE_ARI_PASSWORD_FILE")
     return Finding("settings", f"{settings.ari_user} at {settings.ari_url}, app {settings.app}")
 
 

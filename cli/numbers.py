@@ -48,7 +48,7 @@ def _settings(*, defaults: bool) -> Callable[[Any], Any]:
 
 @click.group()
 def numbers() -> None:
-    """The shared numbers: how they ring, and where callers go when nobody answers."""
+    """The shared numbers and how they ring."""
 
 
 @numbers.command(

@@ -96,6 +96,11 @@ def _cell(value: object) -> Text:
 
 def _print(grid: Table) -> None:
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    console.print(grid, soft_wrap=False)
+    if console.is_terminal:
+        console.print(grid)
+        return
+    plain = Console(width=WIDE)
+    with plain.capture() as captured:
+        plain.print(grid)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())

@@ -9,7 +9,10 @@ from cli import screen
 @click.command(epilog=screen.example("sharedline serve"))
 @click.pass_context
 def serve(ctx: click.Context) -> None:
-    """Run the controller until SIGTERM or Ctrl-C. Live calls stay up when it stops."""
+    """Run the controller until SIGTERM or Ctrl-C.
+
+    Live calls stay up when it stops.
+    """
     from ari_app.runtime.serve import serve as run  # noqa: PLC0415 - only this command needs it
 
     ctx.exit(run(load_settings()))

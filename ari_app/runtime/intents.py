@@ -36,7 +36,9 @@ class Settings:
         send: Callable[[Request], Awaitable[Reply]],
         tell: Callable[[ConfigRead], None],
         clock: Clock,
+        app: str,
     ) -> None:
+        self._app = app
         self._store = store
         self._worker = worker
         self._send = send
@@ -47,6 +49,15 @@ class Settings:
         self._fallbacks: dict[str, tuple[str, ...]] = {}
         self._tell_all = False
         self._config = Config({}, frozenset(), ())
+
+    def endpoints(self) -> frozenset[str]:
+        """Every phone whose state we want to hear of."""
+        return frozenset(
+            device.endpoint
+            for plan in self._config.plans.values()
+            for member in plan.members
+            for device in member.devices
+        )
 
     def connected(self) -> None:
         """Asterisk is there, and may have forgotten everything: tell it all again."""
@@ -72,7 +83,11 @@ class Settings:
         self._version = await self._worker.run(self._store.data_version)
         config, agents = await self._worker.run(lambda: self._store.read_config(self._clock()))
         self._tell(ConfigRead(config, agents))
-        self._config = config
+        known, self._config = self.endpoints(), config
+        new = self.endpoints() - known
+        if self._connected and new:
+            for request in setup.phone_watch(self._app, sorted(new)):
+                await self._send(request)
         return config
 
     async def _look(self) -> None:

@@ -64,9 +64,16 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         store = await worker.run(lambda: Store(engine, settings.app))
         await worker.run(store.take_over)
         loaded = await worker.run(store.load)
-        client = AriClient(settings.ari_url, settings.ari_user, settings.secret(), settings.app)
+        client = AriClient(
+            settings.ari_url,
+            settings.ari_user,
+            settings.secret(),
+            settings.app,
+            phones=lambda: service.endpoints(),
+        )
         async with client, asyncio.TaskGroup() as tasks:
-            await _Service(settings, store, worker, loaded, client, tasks).run()
+            service = _Service(settings, store, worker, loaded, client, tasks)
+            await service.run()
     except* _FATAL as group:
         raise _first(group) from None
     finally:
@@ -112,6 +119,7 @@ class _Service:
             send=client.send,
             tell=self._inbox.put,
             clock=self._clock,
+            app=settings.app,
         )
         live = Live(
             {call.id: call for call in loaded.calls},
@@ -129,6 +137,10 @@ class _Service:
             clock=self._clock,
             db_patience_s=settings.db_patience_s,
         )
+
+    def endpoints(self) -> frozenset[str]:
+        """The phones to listen to, asked for at each connect."""
+        return self._watch.endpoints()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""

@@ -5,6 +5,7 @@ act on that one process, by its pid. Each start has its own log file; `says` wai
 """
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -18,23 +19,13 @@ from typing import Any, Self
 
 from ari_app.store import engine as database
 from tests.lab.asterisk import AsteriskInstance
-from tests.lab.root import CHECKOUT
+from tests.lab.root import CHECKOUT, LabError
 from tests.lab.waiting import Missed
 
 TICK_S = 0.02
 START_DEADLINE_S = 10
 STOP_DEADLINE_S = 5
-# Until the command line exists: the same function, called directly.
-WITHOUT_CLI = (
-    "import sys; from ari_app.runtime.serve import serve; "
-    "from ari_app.settings import load_settings; sys.exit(serve(load_settings()))"
-)
-
-
-def serve_command() -> list[str]:
-    if (CHECKOUT / "cli/doctor.py").exists():
-        return [sys.executable, "-c", "from cli.main import main; main()", "serve"]
-    return [sys.executable, "-c", WITHOUT_CLI]
+SHAREDLINE = Path(sys.executable).with_name("sharedline")
 
 
 class Controller:
@@ -74,7 +65,7 @@ class Controller:
         nowhere = {"SHAREDLINE_ENV_FILE": str(self.folder / "no.env")}
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                serve_command(),
+                [str(SHAREDLINE), "serve"],
                 cwd=CHECKOUT,
                 env={**kept, **nowhere, **ours},
                 stdin=subprocess.DEVNULL,
@@ -126,6 +117,7 @@ class Controller:
                 if self.pid is not None:
                     await self.kill9()
         self.engine.dispose()
+        await self._unsubscribe()
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,6 +131,12 @@ class Controller:
         await self.close()
 
     # -- inside
+
+    async def _unsubscribe(self) -> None:
+        """An app's subscriptions outlive its socket: the next test's app would get our events."""
+        path = f"/applications/{self.asterisk.app}/subscription"
+        with contextlib.suppress(LabError, OSError):  # never subscribed, or no Asterisk any more
+            await ask(self.asterisk, "DELETE", path, eventSource="endpoint:")
 
     @property
     def _log_file(self) -> Path:

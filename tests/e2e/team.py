@@ -104,6 +104,21 @@ class Team:
             )
         await self.learned(number, before + 1)
 
+    async def agent_leaves(self, name: str, number: str) -> None:
+        """As `agents remove`: the row stays for the history, phones and memberships go."""
+        before = self._version(number)
+        with writing(self._engine) as rows:
+            agent = select(AGENT.c.id).where(AGENT.c.name == name).scalar_subquery()
+            rows.execute(delete(MEMBER).where(MEMBER.c.agent_id == agent))
+            rows.execute(delete(DEVICE).where(DEVICE.c.agent_id == agent))
+            rows.execute(update(AGENT).where(AGENT.c.name == name).values(removed=True))
+        await self.learned(number, before + 1)
+
+    async def remove_number(self, number: str) -> None:
+        with writing(self._engine) as rows:
+            rows.execute(delete(NUMBER).where(NUMBER.c.e164 == number))  # its members with it
+        await self.fallback_is(number, "")
+
     async def change(self, number: str, **settings: int | str) -> None:
         """E.g. `ring_s=1`."""
         before = self._version(number)
@@ -194,6 +209,11 @@ class Team:
         with self._engine.connect() as rows:
             query = select(JOURNAL.c.event).where(JOURNAL.c.call_id == call)
             return list(rows.execute(query.order_by(JOURNAL.c.id)).scalars())
+
+    async def settled(self) -> None:
+        """Every command has been answered."""
+        query = select(func.count()).select_from(OUTBOX)
+        await comes_true(lambda: self._value(query) == 0, 3, "every command is answered")
 
     async def nothing_left(self) -> None:
         """No channel, no bridge, no live call, no command without an answer, all agents free."""

@@ -78,6 +78,20 @@ async def test_a_forward_is_not_followed(team: Team, target: str) -> None:
     await team.nothing_left()
 
 
+async def test_a_phone_that_says_nothing_at_all(team: Team) -> None:
+    """Registered but dead: not even a 100. It is cancelled all the same, should it wake up."""
+    number = await team.number(["ann", "bob"], strategy="in-order", ring_s=1)
+    ann, bob = await team.phone("ann"), await team.phone("bob", rings_forever)
+    caller = await team.caller(number)
+    dead = await ann.rings()
+    (await bob.rings()).answer()
+    await team.talks(number, "bob")
+    await dead.cancelled()
+    await caller.hang_up()
+    assert (await team.ended(number)).of("ann") == ["unreachable"]
+    await team.nothing_left()
+
+
 # -- rounds
 
 

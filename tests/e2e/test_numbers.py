@@ -4,6 +4,7 @@ import pytest
 
 from tests.e2e.team import Team
 from tests.lab.phones import Lab, answers, rings_forever
+from tests.lab.tones import ANN_HZ
 
 pytestmark = pytest.mark.e2e
 
@@ -111,5 +112,46 @@ async def test_a_call_keeps_the_settings_it_came_with(team: Team) -> None:
     (await ann.rings()).reject(486)
     again.play(700)
     await again.hears(700)
+    await again.hang_up()
+    await team.nothing_left()
+
+
+async def test_an_agent_leaves_the_team_in_the_middle_of_a_talk(team: Team) -> None:
+    """The talk goes on to its end; the next call rings the others only."""
+    number = await team.number(["ann", "bob"])
+    ann, bob = await team.phone("ann", rings_forever), await team.phone("bob", rings_forever)
+    caller = await team.caller(number)
+    ring, other = await ann.rings(), await bob.rings()
+    ring.answer(ANN_HZ)
+    await other.cancelled()
+    await team.talks(number, "ann")
+    await team.agent_leaves("ann", number)
+    await caller.hears(ANN_HZ)
+    await caller.hang_up()
+    await ring.hung_up()
+    assert (await team.ended(number)).answered_by == "ann"
+    again = await team.caller(number)
+    await bob.rings()
+    await again.cancel()
+    await team.nothing_left()
+    assert ann.agent.rings.empty()
+
+
+async def test_a_number_is_removed_while_it_rings(team: Team) -> None:
+    """Its call goes on; for the next one it is unknown."""
+    number = await team.number(["ann"])
+    ann = await team.phone("ann", rings_forever)
+    caller = await team.caller(number)
+    ring = await ann.rings()
+    await team.remove_number(number)
+    ring.answer(ANN_HZ)
+    await caller.answered()
+    await caller.hears(ANN_HZ)
+    await caller.hang_up()
+    await ring.hung_up()
+    await team.nothing_left()
+    again = await team.caller(number)
+    await again.answered()
+    assert (await team.ended(number)).outcome == "unknown number"
     await again.hang_up()
     await team.nothing_left()

@@ -151,6 +151,21 @@ async def test_behind_a_caller_others_wait_for_whoever_is_freed(team: Team) -> N
     await team.nothing_left()
 
 
+async def test_an_agent_of_two_numbers_is_offered_one_call(team: Team) -> None:
+    sales = await team.number(["ann"])
+    support = await team.number(["ann", "bob"])
+    ann, bob = await team.phone("ann", rings_forever), await team.phone("bob", rings_forever)
+    buyer = await team.caller(sales, "+4917011111")
+    assert (await ann.rings()).caller_number == "+4917011111"
+    user = await team.caller(support, "+4917022222")
+    await bob.rings()
+    assert ann.agent.rings.empty()
+    await buyer.cancel()
+    assert (await ann.rings()).caller_number == "+4917022222"  # freed: joins in
+    await user.cancel()
+    await team.nothing_left()
+
+
 async def test_a_phone_that_comes_back_joins_in(team: Team) -> None:
     """Not reachable when the call came; registered while it still rings elsewhere."""
     number = await team.number(["ann", "bob"])

@@ -19,7 +19,7 @@ class Missed(AssertionError):
 async def until(condition: Callable[[], object], within_s: float, what: str) -> None:
     try:
         async with asyncio.timeout(within_s):
-            while not condition():  # noqa: ASYNC110 - any condition, not one event
+            while not condition():
                 await asyncio.sleep(TICK_S)
     except TimeoutError:
         raise Missed(f"not within {within_s:g} s: {what}") from None
