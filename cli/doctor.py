@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -84,8 +85,12 @@ class Ari:
         text = reply.read(MAX_BODY)
         try:
             return Answer(reply.status, json.loads(text), _seconds(reply.headers.get("Date")))
-        except ValueError:
+        except (ValueError, RecursionError):
             return Answer(reply.status, None, None)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
 
 
 def _seconds(date: str | None) -> float | None:
@@ -136,7 +141,7 @@ def examine() -> Iterator[Finding]:
         yield _controller(engine)
         yield _clock(engine)
         yield from _numbers(engine)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         engine = None
         yield _from_error("database", error, "check SHAREDLINE_DATABASE_URL, the file and its disk")
     yield from _asterisk(settings, engine)
@@ -189,15 +194,15 @@ def _numbers(engine: Engine) -> Iterator[Finding]:
 
 def _asterisk(settings: Settings, engine: Engine | None) -> Iterator[Finding]:
     try:
-        ari = Ari(settings)
-        info = ari.get("/asterisk/info")
-        yield _reachable(settings, info)
-        if info.status == http.HTTPStatus.OK and _version(info):
-            yield _new_enough(_version(info))
-            yield _same_clock(info)
-            yield from _modules(ari)
-            yield _app(ari, settings)
-            yield from _devices(ari, engine)
+        with closing(Ari(settings)) as ari:
+            info = ari.get("/asterisk/info")
+            yield _reachable(settings, info)
+            if info.status == http.HTTPStatus.OK and _version(info):
+                yield _new_enough(_version(info))
+                yield _same_clock(info)
+                yield from _modules(ari)
+                yield _app(ari, settings)
+                yield from _devices(ari, engine)
     except SettingsError:
         return  # no password: said already
     except (OSError, http.client.HTTPException, ValueError) as error:

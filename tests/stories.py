@@ -8,8 +8,7 @@ phones do is told with `rings`, `answers`, `refuses`...
 from dataclasses import replace
 
 from ari_app.core import agent as core_agent
-from ari_app.core import call as core_call
-from ari_app.core.call import Call
+from ari_app.core.call import Call, is_over
 from ari_app.core.commands import (
     AnswerCaller,
     Command,
@@ -24,12 +23,10 @@ from ari_app.core.commands import (
     RingBack,
 )
 from ari_app.core.events import (
-    AgentRested,
     CallArrived,
     CallerLeft,
     CommandDone,
     CommandFailed,
-    DeadlineReached,
     JoinedTalk,
     LegAnswered,
     LegDigit,
@@ -41,12 +38,11 @@ from ari_app.core.events import (
     after,
 )
 from ari_app.core.plan import Device, Exit, Member, Plan, Strategy
-from ari_app.runtime.clock import Deadlines
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Answered, ConfigRead, Happening
-from ari_app.runtime.turn import Live, Turn
+from ari_app.runtime.mind import Mind
 from ari_app.store.plans import Config
-from ari_app.store.store import Record, Sent
+from ari_app.store.store import Loaded, Record, Sent
 
 NUMBER = "+493012345"
 START_AT = 1_000_000_000_000
@@ -91,9 +87,8 @@ class Story:
 
     def __init__(self, *plans: Plan) -> None:
         self.at = START_AT
-        self.directory = Directory("DE", {})
-        self.live = Live()
-        self.deadlines = Deadlines()
+        self.mind = Mind(Loaded((), {}, {}, (), 1, 1), Directory("DE", {}), START_AT)
+        self.directory, self.live = self.mind.directory, self.mind.live
         self.asked: list[Command] = []
         self.sent: list[Sent] = []
         self.records: list[Record] = []
@@ -168,32 +163,23 @@ class Story:
     def after_s(self, seconds: float) -> "Story":
         """Time passes; every deadline on the way is kept."""
         until_at = after(self.at, seconds)
-        while (next_at := self.deadlines.next_at()) is not None and next_at <= until_at:
+        while (next_at := self.mind.next_at()) is not None and next_at <= until_at:
             self.at = max(self.at, next_at)
-            due = self.deadlines.due(self.at)
-            self.happens(*(self._deadline(kind, id_) for kind, id_ in due))
+            self.happens(*self.mind.due(self.at))
         self.at = until_at
         return self
 
     def happens(self, *happenings: Happening) -> None:
         """One turn of the controller."""
-        turn = Turn(self.live, self.directory, self.at)
-        for happening in happenings:
-            turn.take(happening)
-        turn.match()
+        turn = self.mind.turn(happenings, self.at)
         batch = turn.batch()
-        sent = turn.apply()
+        sent = self.mind.committed(turn, self.at)
         assert turn.faults == []
         self.records += batch.records
         self.attempts += batch.attempts
         self.sent += sent
         self.asked += [each.command for each in sent]
-        for call in turn.calls.values():
-            self.deadlines.put(("call", call.id), core_call.wake_at(call))
-            if core_call.is_over(call):
-                self.over[call.id] = call
-        for agent in turn.agents.values():
-            self.deadlines.put(("agent", agent.id), core_agent.wake_at(agent, self.at))
+        self.over |= {id_: call for id_, call in turn.calls.items() if is_over(call)}
 
     # --- what can be seen ---
 
@@ -255,9 +241,6 @@ class Story:
 
     def _last(self, kind: type[Command]) -> Sent:
         return [each for each in self.sent if isinstance(each.command, kind)][-1]
-
-    def _deadline(self, kind: str, id_: int) -> Happening:
-        return DeadlineReached(self.at, id_) if kind == "call" else AgentRested(self.at, id_)
 
 
 def with_number(base: Plan, number: str) -> Plan:

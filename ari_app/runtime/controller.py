@@ -4,17 +4,15 @@ import asyncio
 
 import structlog
 
-from ari_app.core import agent as core_agent
-from ari_app.core import call as core_call
-from ari_app.core.call import Call, Connecting, Ringing, Waiting
-from ari_app.core.events import MICROSECONDS, AgentRested, DeadlineReached
+from ari_app.core.call import Connecting, Ringing, Waiting
+from ari_app.core.events import MICROSECONDS
 from ari_app.core.giveback import give_back
-from ari_app.runtime.clock import Clock, Deadlines
-from ari_app.runtime.directory import Directory
+from ari_app.runtime.clock import Clock
 from ari_app.runtime.happenings import Happening
 from ari_app.runtime.inbox import Inbox
+from ari_app.runtime.mind import Mind
 from ari_app.runtime.outbox import Outbox
-from ari_app.runtime.turn import Live, Turn
+from ari_app.runtime.turn import Turn
 from ari_app.runtime.worker import Worker
 from ari_app.store.engine import StoreError
 from ari_app.store.store import Store
@@ -25,13 +23,12 @@ log = structlog.get_logger()
 
 
 class Controller:
-    """Owns the live state; nothing else changes it."""
+    """Owns the belief; nothing else changes it."""
 
     def __init__(
         self,
         *,
-        live: Live,
-        directory: Directory,
+        mind: Mind,
         store: Store,
         worker: Worker,
         inbox: Inbox,
@@ -39,62 +36,36 @@ class Controller:
         clock: Clock,
         db_patience_s: float,
     ) -> None:
-        self._live = live
-        self._directory = directory
+        self._mind = mind
         self._store = store
         self._worker = worker
         self._inbox = inbox
         self._outbox = outbox
         self._clock = clock
         self._db_patience_s = db_patience_s
-        self._deadlines = Deadlines()
-        self._schedule(live.calls, live.agents)
 
     async def run(self) -> None:
         """Until the inbox is closed and empty."""
-        while (happened := await self._inbox.drain(self._deadlines.next_at())) is not None:
-            happened += self._due()
+        while (happened := await self._inbox.drain(self._mind.next_at())) is not None:
+            happened += self._mind.due(self._clock())
             if happened:
                 await self.handle(happened)
 
     async def handle(self, happened: list[Happening]) -> None:
         """One turn, from the happenings to the commands that leave."""
         turn = await self._committed(happened)
-        commands = turn.apply()
-        self._schedule(turn.calls, turn.agents)
-        self._outbox.put(commands)
+        self._outbox.put(self._mind.committed(turn, self._clock()))
         _tell(turn)
 
     async def record(self, happened: list[Happening]) -> None:
         """A last turn: kept, but what it asks for is left to the next controller."""
         await self._committed(happened)
 
-    def _due(self) -> list[Happening]:
-        at = self._clock()
-        return [
-            DeadlineReached(at, id_) if kind == "call" else AgentRested(at, id_)
-            for kind, id_ in self._deadlines.due(at)
-        ]
-
-    def _schedule(self, calls: dict[int, Call], agents: dict[int, core_agent.Agent]) -> None:
-        at = self._clock()
-        for call in calls.values():
-            self._deadlines.put(("call", call.id), core_call.wake_at(call))
-        for agent in agents.values():
-            self._deadlines.put(("agent", agent.id), core_agent.wake_at(agent, at))
-
-    def _turn(self, happened: list[Happening]) -> Turn:
-        turn = Turn(self._live, self._directory, self._clock())
-        for happening in happened:
-            turn.take(happening)
-        turn.match()
-        return turn
-
     async def _committed(self, happened: list[Happening]) -> Turn:
         """The turn, once it is committed. While the database is away it is made again and again."""
         away_at: int | None = None
         given_back: set[int] = set()
-        while (error := await self._try(turn := self._turn(happened))) is not None:
+        while error := await self._try(turn := self._mind.turn(happened, self._clock())):
             if away_at is None:
                 away_at = self._clock()
                 log.warning("database is away", error=str(error))
@@ -120,10 +91,10 @@ class Controller:
         await asyncio.sleep(RETRY_S)
         if self._clock() - away_at < self._db_patience_s * MICROSECONDS:
             return
-        for call in (self._live.calls | turn.calls).values():
+        for call in (self._mind.live.calls | turn.calls).values():
             if call.id not in given_back and isinstance(call.place, Waiting | Ringing | Connecting):
                 given_back.add(call.id)
-                plan = self._directory.plan_of(call)
+                plan = self._mind.directory.plan_of(call)
                 await self._outbox.urgently(give_back(call, plan, self._clock()).commands)
 
 

@@ -26,8 +26,8 @@ from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Observed
 from ari_app.runtime.inbox import Inbox, InboxFullError
 from ari_app.runtime.intents import Settings as SettingsWatch
+from ari_app.runtime.mind import Mind
 from ari_app.runtime.outbox import Outbox
-from ari_app.runtime.turn import Live
 from ari_app.runtime.worker import Worker
 from ari_app.settings import Settings, SettingsError
 from ari_app.store import engine as database
@@ -69,7 +69,7 @@ async def _serve(settings: Settings, engine: Engine) -> None:
             settings.ari_user,
             settings.secret(),
             settings.app,
-            phones=lambda: service.endpoints(),
+            phones=lambda: service.endpoints(),  # noqa: PLW0108 - it is made below
         )
         async with client, asyncio.TaskGroup() as tasks:
             service = _Service(settings, store, worker, loaded, client, tasks)
@@ -121,15 +121,8 @@ class _Service:
             clock=self._clock,
             app=settings.app,
         )
-        live = Live(
-            {call.id: call for call in loaded.calls},
-            dict(loaded.agents),
-            {sent.id: sent.command for sent in loaded.unanswered},
-            loaded.next_sent,
-        )
         self._controller = Controller(
-            live=live,
-            directory=directory,
+            mind=Mind(loaded, directory, self._clock()),
             store=store,
             worker=worker,
             inbox=self._inbox,

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,12 @@ def test_no_database(bare, tmp_path, words):
 
 
 @pytest.mark.parametrize("words", [*COMMANDS, ("db", "upgrade")], ids=" ".join)
-def test_a_database_from_the_future(sharedline, words):
-    with sqlite3.connect(sharedline.path) as connection:
+def test_a_database_from_the_future(shell, words):
+    with sqlite3.connect(shell.path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     expected = "the database is from a newer sharedline (migration 9999): upgrade the program"
-    assert (FAILED, expected) == sharedline.refuses(*words)
+    assert (FAILED, expected) == shell.refuses(*words)
 
 
 @pytest.mark.parametrize("words", [*COMMANDS, ("db", "upgrade")], ids=" ".join)
@@ -45,13 +46,13 @@ def test_a_file_that_is_no_database(bare, words):
     assert (FAILED, expected) == bare.refuses(*words)
 
 
-def test_a_damaged_database(sharedline, engine):
+def test_a_damaged_database(shell, engine):
     engine.dispose()
-    whole = sharedline.path.read_bytes()
-    sharedline.path.write_bytes(whole[: len(whole) // 2 // 4096 * 4096])
-    code, line = sharedline.refuses("numbers", "list")
+    whole = shell.path.read_bytes()
+    shell.path.write_bytes(whole[: len(whole) // 2 // 4096 * 4096])
+    code, line = shell.refuses("numbers", "list")
     assert code == FAILED
-    assert str(sharedline.path) in line
+    assert str(shell.path) in line
     assert "damaged" in line or "malformed" in line
 
 
@@ -68,57 +69,79 @@ def test_an_empty_file_is_an_old_database(bare):
     assert (FAILED, expected) == bare.refuses("numbers", "list")
 
 
-def test_a_database_that_cannot_be_written(sharedline):
-    sharedline.env["SHAREDLINE_DATABASE_URL"] = f"sqlite:///file:{sharedline.path}?mode=ro&uri=true"
-    expected = "the database can't be used now: attempt to write a readonly database"
-    assert (FAILED, expected) == sharedline.refuses("numbers", "add", "+4930123456")
-    assert sharedline.json("numbers", "list") == []
+AS_SOMEBODY_ELSE = """
+import os, sys
+from cli.main import main
+try:
+    main(["numbers", "list"])  # imports everything while root may read it
+except SystemExit:
+    pass
+os.setegid(65534)
+os.seteuid(65534)
+main(sys.argv[1:])
+"""
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_folder_of_somebody_else(tmp_path):
-    tmp_path.chmod(0o700)
-    code = (
-        "import os; from cli.main import main; import cli.db, alembic.context;"
-        "os.setgid(65534); os.setuid(65534); main(['db', 'upgrade'])"
-    )
-    env = {"SHAREDLINE_DATABASE_URL": f"sqlite:///{tmp_path}/x/sharedline.db"}
+def as_somebody_else(path, *words):
+    env = {"SHAREDLINE_DATABASE_URL": f"sqlite:///{path}", "SHAREDLINE_ENV_FILE": "/none"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", AS_SOMEBODY_ELSE, *words],
         env=env,
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "Permission denied" in done.stderr
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    (line,) = done.stderr.splitlines()
+    return done.returncode, line
+
+
+@only_root
+def test_a_database_that_may_only_be_read(shell, engine):
+    engine.dispose()
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path can't even be entered by others
+        path = Path(folder) / "sharedline.db"
+        path.write_bytes(shell.path.read_bytes())
+        Path(folder).chmod(0o755)
+        code, line = as_somebody_else(path, "numbers", "add", "+4930123456")
+    assert code == FAILED
+    assert line in {
+        f"sharedline: cannot use the database at {path}: unable to open database file",
+        "sharedline: the database can't be used now: attempt to write a readonly database",
+    }
+
+
+@only_root
+def test_a_database_in_a_folder_that_is_closed_to_us(shell):
+    expected = f"sharedline: [Errno 13] Permission denied: '{shell.path}'"
+    assert as_somebody_else(shell.path, "numbers", "list") == (FAILED, expected)
 
 
 @pytest.mark.parametrize("url", ["postgresql://db/sharedline", "sqlite", "nonsense://"])
 def test_a_url_that_names_no_sqlite_file(bare, url):
-    code, line = bare.refuses("numbers", "list", SHAREDLINE_DATABASE_URL=url)
+    code, line = bare.refuses("numbers", "list", env={"SHAREDLINE_DATABASE_URL": url})
     assert code == FAILED
     assert "sqlite:///PATH" in line
 
 
-def test_a_database_that_somebody_else_writes_to(sharedline, monkeypatch):
+def test_a_database_that_somebody_else_writes_to(shell, monkeypatch):
     monkeypatch.setattr("ari_app.store.engine.BUSY_TIMEOUT_S", 0.1)
-    other = sqlite3.connect(sharedline.path, isolation_level=None)
+    other = sqlite3.connect(shell.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     expected = "the database can't be used now: database is locked"
-    assert (FAILED, expected) == sharedline.refuses("numbers", "add", "+4930123456")
+    assert (FAILED, expected) == shell.refuses("numbers", "add", "+4930123456")
     other.rollback()
     other.close()
-    assert sharedline.json("numbers", "list") == []
+    assert shell.json("numbers", "list") == []
 
 
 def test_upgrade_and_check_say_where_and_what(bare):
-    assert [f"the database at {bare.path} is at version 0001"] == bare("db", "upgrade")
-    assert [f"the database at {bare.path} is sound, version 0001"] == bare("db", "check")
+    assert [f"the database at {bare.path} is at version 0001"] == bare.lines("db", "upgrade")
+    assert [f"the database at {bare.path} is sound, version 0001"] == bare.lines("db", "check")
 
 
-def test_a_wrong_setting_is_one_line(sharedline):
-    code, line = sharedline.refuses("numbers", "list", SHAREDLINE_REGION="germany")
+def test_a_wrong_setting_is_one_line(shell):
+    code, line = shell.refuses("numbers", "list", env={"SHAREDLINE_REGION": "germany"})
     assert code == FAILED
     assert line.startswith("SHAREDLINE_REGION: ")

@@ -63,6 +63,7 @@ class FakeAsterisk(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one segment for head and body, or each answer waits for a delayed ACK
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers.get("Authorization", "")))
@@ -207,7 +208,9 @@ def test_a_wrong_setting(examine):
     assert len(examined.lines) == 1
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite:////nowhere/x.db"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://x/y", "sqlite:////nowhere/x.db", f"sqlite:///{'x' * 300}"]
+)
 def test_a_database_that_is_not_there_does_not_hide_asterisk(examine, url):
     examined = examine(database_url=url)
     assert set(examined.problems) == {"database"}
@@ -330,6 +333,7 @@ def test_the_wrong_password(examine, asterisk, status):
         (200, b"<html>It works!</html>"),
         (200, b"\xff\xfe\x00nonsense"),
         (200, b""),
+        (200, b"[" * 100_000),
         (200, []),
         (200, "text"),
         (200, {"system": []}),

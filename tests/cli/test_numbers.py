@@ -18,8 +18,10 @@ FRESH = {
 def test_a_new_number_has_the_settings_of_the_docs(shell):
     said = shell.lines("numbers", "add", SALES)
     assert said == [
-        f"{SALES} rings 0 members ring-all, 20 s each, again after 5 s, for at most 60 s,"
-        " then announce"
+        (
+            f"{SALES} rings 0 members ring-all, 20 s each, again after 5 s, for at most 60 s,"
+            " then announce"
+        )
     ]
     assert shell.json("numbers", "list") == [FRESH]
 
@@ -51,8 +53,10 @@ def test_what_is_not_named_stays(shell):
     shell.lines("numbers", "add", SALES, "--label", "Sales", "--ring-s", "15")
     said = shell.lines("numbers", "set", SALES, "--strategy", "in-order")
     assert said == [
-        f"{SALES} (Sales) rings 0 members in-order, 15 s each, again after 5 s, for at most 60 s,"
-        " then announce"
+        (
+            f"{SALES} (Sales) rings 0 members in-order, 15 s each, again after 5 s, for at most 60 s,"
+            " then announce"
+        )
     ]
     changed = {"label": "Sales", "ring_s": 15, "strategy": "in-order"}
     assert shell.json("numbers", "list") == [FRESH | changed]
@@ -117,8 +121,10 @@ def test_removing_asks_and_without_a_terminal_wants_yes(shell):
     shell.lines("numbers", "add", SALES)
     assert shell.refuses("numbers", "remove", SALES) == (
         2,
-        "there is no terminal to ask on: add --yes if you are sure"
-        " (see `sharedline numbers remove --help`)",
+        (
+            "there is no terminal to ask on: add --yes if you are sure"
+            " (see `sharedline numbers remove --help`)"
+        ),
     )
     assert len(shell.json("numbers", "list")) == 1
 
@@ -143,14 +149,18 @@ def test_a_loop_through_other_numbers_is_shown_step_by_step(shell):
     shell.lines("numbers", "add", NIGHT, "--fallback", f"number:{HELP}")
     assert shell.refuses("numbers", "set", SALES, "--fallback", f"number:{NIGHT}") == (
         1,
-        f"the fallback leads back to {SALES} ({SALES} -> {NIGHT} -> {HELP} -> {SALES}):"
-        " choose another",
+        (
+            f"the fallback leads back to {SALES} ({SALES} -> {NIGHT} -> {HELP} -> {SALES}):"
+            " choose another"
+        ),
     )
     assert shell.json("numbers", "show", SALES)["fallback"] == "announce"
 
 
 def test_a_loop_that_a_new_number_would_close_is_refused(shell):
-    shell.lines("numbers", "add", HELP, "--fallback", f"number:{SALES}")  # not ours yet: dialled out
+    shell.lines(
+        "numbers", "add", HELP, "--fallback", f"number:{SALES}"
+    )  # not ours yet: dialled out
     code, line = shell.refuses("numbers", "add", SALES, "--fallback", f"number:{HELP}")
     assert (code, line) == (
         1,
@@ -170,8 +180,10 @@ def test_the_fallback_of_another_number_is_not_removed_under_it(shell):
     shell.lines("numbers", "add", HELP, "--fallback", f"number:{SALES}")
     assert shell.refuses("numbers", "remove", SALES, "--yes") == (
         1,
-        f"{SALES} is the fallback of {HELP}: first give that another,"
-        f" `sharedline numbers set {HELP} --fallback announce`",
+        (
+            f"{SALES} is the fallback of {HELP}: first give that another,"
+            f" `sharedline numbers set {HELP} --fallback announce`"
+        ),
     )
 
 

@@ -134,9 +134,11 @@ class Controller:
 
     async def _unsubscribe(self) -> None:
         """An app's subscriptions outlive its socket: the next test's app would get our events."""
-        path = f"/applications/{self.asterisk.app}/subscription"
-        with contextlib.suppress(LabError, OSError):  # never subscribed, or no Asterisk any more
-            await ask(self.asterisk, "DELETE", path, eventSource="endpoint:")
+        app = f"/applications/{self.asterisk.app}"
+        with contextlib.suppress(LabError, OSError):  # never connected, or no Asterisk any more
+            for device in (await ask(self.asterisk, "GET", app))["device_names"]:
+                source = f"deviceState:{device}"
+                await ask(self.asterisk, "DELETE", f"{app}/subscription", eventSource=source)
 
     @property
     def _log_file(self) -> Path:

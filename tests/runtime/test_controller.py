@@ -12,8 +12,8 @@ from ari_app.runtime.controller import Controller
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import ConfigRead
 from ari_app.runtime.inbox import Inbox
+from ari_app.runtime.mind import Mind
 from ari_app.runtime.outbox import Outbox
-from ari_app.runtime.turn import Live
 from ari_app.runtime.worker import Worker
 from ari_app.store import engine as database
 from ari_app.store.store import Store
@@ -36,8 +36,7 @@ class Office:
         self.store._driver().execute("PRAGMA busy_timeout = 1")
         self.outbox = Outbox(self.send, "team", self.inbox.put, system_clock, tasks.create_task)
         self.controller = Controller(
-            live=Live(),
-            directory=Directory("DE", {}),
+            mind=Mind(self.store.load(), Directory("DE", {}), system_clock()),
             store=self.store,
             worker=self.worker,
             inbox=self.inbox,

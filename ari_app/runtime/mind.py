@@ -1,0 +1,63 @@
+"""The controller without its loop: what it believes, what it plans to wake for, and its turns.
+
+No I/O and no asyncio, so that the simulator drives this very object under its own clock.
+"""
+
+from collections.abc import Iterable
+
+from ari_app.core import agent as core_agent
+from ari_app.core import call as core_call
+from ari_app.core.agent import Agent
+from ari_app.core.call import Call
+from ari_app.core.events import AgentRested, DeadlineReached
+from ari_app.runtime.clock import Deadlines
+from ari_app.runtime.directory import Directory
+from ari_app.runtime.happenings import Happening
+from ari_app.runtime.turn import Live, Turn
+from ari_app.store.store import Loaded, Sent
+
+
+class Mind:
+    """One controller's belief. Use: `turn`, commit its batch, then `committed`."""
+
+    def __init__(self, loaded: Loaded, directory: Directory, at: int) -> None:
+        self.directory = directory
+        self.live = Live(
+            {call.id: call for call in loaded.calls},
+            dict(loaded.agents),
+            {sent.id: sent.command for sent in loaded.unanswered},
+            loaded.next_sent,
+        )
+        self._deadlines = Deadlines()
+        self._schedule(self.live.calls.values(), self.live.agents.values(), at)
+
+    def next_at(self) -> int | None:
+        """When something is due, or None."""
+        return self._deadlines.next_at()
+
+    def due(self, at: int) -> list[Happening]:
+        """What is due by now; each is told once."""
+        return [
+            DeadlineReached(at, id_) if kind == "call" else AgentRested(at, id_)
+            for kind, id_ in self._deadlines.due(at)
+        ]
+
+    def turn(self, happened: Iterable[Happening], at: int) -> Turn:
+        """What these happenings make of the belief; nothing is changed yet."""
+        turn = Turn(self.live, self.directory, at)
+        for happening in happened:
+            turn.take(happening)
+        turn.match()
+        return turn
+
+    def committed(self, turn: Turn, at: int) -> list[Sent]:
+        """The turn's batch is safe: believe it. Gives the commands that may leave now."""
+        commands = turn.apply()
+        self._schedule(turn.calls.values(), turn.agents.values(), at)
+        return commands
+
+    def _schedule(self, calls: Iterable[Call], agents: Iterable[Agent], at: int) -> None:
+        for call in calls:
+            self._deadlines.put(("call", call.id), core_call.wake_at(call))
+        for agent in agents:
+            self._deadlines.put(("agent", agent.id), core_agent.wake_at(agent, at))
