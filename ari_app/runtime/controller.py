@@ -4,13 +4,11 @@ import asyncio
 
 import structlog
 
-from ari_app.core.call import Connecting, Ringing, Waiting
 from ari_app.core.events import MICROSECONDS
-from ari_app.core.giveback import give_back
 from ari_app.runtime.clock import Clock
 from ari_app.runtime.happenings import Happening
 from ari_app.runtime.inbox import Inbox
-from ari_app.runtime.mind import Mind
+from ari_app.runtime.mind import Mind, Patience
 from ari_app.runtime.outbox import Outbox
 from ari_app.runtime.turn import Turn
 from ari_app.runtime.worker import Worker
@@ -63,17 +61,17 @@ class Controller:
 
     async def _committed(self, happened: list[Happening]) -> Turn:
         """The turn, once it is committed. While the database is away it is made again and again."""
-        away_at: int | None = None
-        given_back: set[int] = set()
+        patience: Patience | None = None
         while error := await self._try(turn := self._mind.turn(happened, self._clock())):
-            if away_at is None:
-                away_at = self._clock()
+            if patience is None:
+                patience = Patience(self._db_patience_s, self._clock())
                 log.warning("database is away", error=str(error))
-            await self._endure(turn, away_at, given_back)
+            await asyncio.sleep(RETRY_S)
+            await self._outbox.urgently(patience.commands(self._mind, turn, self._clock()))
             happened += self._inbox.take_now()
-        if away_at is not None:
-            away_s = (self._clock() - away_at) / MICROSECONDS
-            log.warning("database is back", away_s=away_s, given_back=len(given_back))
+        if patience is not None:
+            away_s = (self._clock() - patience.away_at) / MICROSECONDS
+            log.warning("database is back", away_s=away_s, given_back=len(patience.given_back))
         return turn
 
     async def _try(self, turn: Turn) -> StoreError | None:
@@ -85,17 +83,6 @@ class Controller:
         except StoreError as error:
             return error
         return None
-
-    async def _endure(self, turn: Turn, away_at: int, given_back: set[int]) -> None:
-        """The database is away: after a while nobody is kept waiting for it."""
-        await asyncio.sleep(RETRY_S)
-        if self._clock() - away_at < self._db_patience_s * MICROSECONDS:
-            return
-        for call in (self._mind.live.calls | turn.calls).values():
-            if call.id not in given_back and isinstance(call.place, Waiting | Ringing | Connecting):
-                given_back.add(call.id)
-                plan = self._mind.directory.plan_of(call)
-                await self._outbox.urgently(give_back(call, plan, self._clock()).commands)
 
 
 def _tell(turn: Turn) -> None:

@@ -8,13 +8,40 @@ from collections.abc import Iterable
 from ari_app.core import agent as core_agent
 from ari_app.core import call as core_call
 from ari_app.core.agent import Agent
-from ari_app.core.call import Call
-from ari_app.core.events import AgentRested, DeadlineReached
+from ari_app.core.call import Call, Connecting, Ringing, Waiting
+from ari_app.core.commands import Command
+from ari_app.core.events import AgentRested, DeadlineReached, after
+from ari_app.core.giveback import give_back
 from ari_app.runtime.clock import Deadlines
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Happening
 from ari_app.runtime.turn import Live, Turn
 from ari_app.store.store import Loaded, Sent
+
+
+class Patience:
+    """How long a database may stay away before nobody is kept waiting for it.
+
+    Callers who wait are then given back to the dialplan, past the database and once each; what
+    happened is committed when it is back. A talk is left alone.
+    """
+
+    def __init__(self, patience_s: float, at: int) -> None:
+        self.away_at = at
+        self.given_back: set[int] = set()
+        self._ends_at = after(at, patience_s)
+
+    def commands(self, mind: "Mind", turn: Turn, at: int) -> list[Command]:
+        """What to send now, unrecorded; nothing while there is patience."""
+        if at < self._ends_at:
+            return []
+        found: list[Command] = []
+        for call in (mind.live.calls | turn.calls).values():
+            waits = isinstance(call.place, Waiting | Ringing | Connecting)
+            if waits and call.id not in self.given_back:
+                self.given_back.add(call.id)
+                found += give_back(call, mind.directory.plan_of(call), at).commands
+        return found
 
 
 class Mind:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
 from sqlalchemy import Engine
@@ -64,13 +64,7 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         store = await worker.run(lambda: Store(engine, settings.app))
         await worker.run(store.take_over)
         loaded = await worker.run(store.load)
-        client = AriClient(
-            settings.ari_url,
-            settings.ari_user,
-            settings.secret(),
-            settings.app,
-            phones=lambda: service.endpoints(),  # noqa: PLW0108 - it is made below
-        )
+        client = _client(settings, lambda: service.endpoints())  # noqa: PLW0108 - made below
         async with client, asyncio.TaskGroup() as tasks:
             service = _Service(settings, store, worker, loaded, client, tasks)
             await service.run()
@@ -78,6 +72,15 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         raise _first(group) from None
     finally:
         worker.close()
+
+
+def _client(settings: Settings, phones: Callable[[], Iterable[str]]) -> AriClient:
+    try:
+        return AriClient(
+            settings.ari_url, settings.ari_user, settings.secret(), settings.app, phones=phones
+        )
+    except ValueError as error:
+        raise SettingsError(f"SHAREDLINE_ARI_URL: {error}") from error
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
