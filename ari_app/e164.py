@@ -21,7 +21,9 @@ def to_e164(text: str, region: str) -> str:
         number = phonenumbers.parse(text[:LONGEST], region)
     except phonenumbers.NumberParseException as error:
         raise _refusal(text, region) from error
-    if not phonenumbers.is_possible_number(number) or number.extension:
+    # Not `is_possible_number`: it takes a local number without its area code for possible.
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    if possible != phonenumbers.ValidationResult.IS_POSSIBLE or number.extension:
         raise _refusal(text, region)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

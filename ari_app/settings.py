@@ -5,16 +5,31 @@ come from there or from files, never from the command line.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ENV_FILE = "/etc/sharedline/sharedline.env"
+MAX_PORT = 65535
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the text is one line that says what to do."""
+
+
+def _loopback(bind: str) -> str:
+    """A loopback address and a port, or nothing: who can reach it needs no password."""
+    host, _, port = bind.rpartition(":")
+    try:
+        fits = ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        fits = False
+    if bind and not (fits and port.isascii() and port.isdecimal() and int(port) <= MAX_PORT):
+        raise ValueError("write 127.0.0.1:PORT or [::1]:PORT, or leave it empty for none")
+    return bind
 
 
 class Settings(BaseSettings):
@@ -26,7 +41,11 @@ class Settings(BaseSettings):
         "sqlite:////var/lib/sharedline/sharedline.db",
         description="Where the database is.",
     )
-    ari_url: str = Field("http://127.0.0.1:8088/ari", description="Asterisk's ARI.")
+    ari_url: str = Field(
+        "http://127.0.0.1:8088/ari",
+        pattern=r"^[^@]*$",  # a password in it would be printed
+        description="Asterisk's ARI, without user and password.",
+    )
     ari_user: str = Field("sharedline", description="The user in ari.conf.")
     ari_password: SecretStr | None = Field(None, description="That user's password.")
     ari_password_file: Path | None = Field(
@@ -51,8 +70,16 @@ class Settings(BaseSettings):
         gt=0,
         description="How long the database may stay away before callers are given back.",
     )
+    spool_dir: Path = Field(
+        Path("/var/spool/asterisk/sharedline"),
+        description="Where the dialplan's fallback writes calls and messages (SL_SPOOL).",
+    )
     inbox_limit: int = Field(
         100_000, gt=0, description="Most events that may wait in memory to be handled."
+    )
+    health_bind: Annotated[str, AfterValidator(_loopback)] = Field(
+        "127.0.0.1:9180",
+        description="Where /health and /metrics are served; port 0 is any, empty is nowhere.",
     )
     log_format: str = Field(
         "auto",

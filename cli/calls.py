@@ -54,7 +54,7 @@ def show(call: int, as_json: bool) -> None:
         return
     _sheet(found.call)
     screen.say("")
-    _attempt_table(found.attempts)
+    _attempt_table(found.attempts, found.call.arrived_at)
     screen.say("")
     _step_table(found.steps, found.call.arrived_at)
 
@@ -87,31 +87,53 @@ def _sheet(row: CallRow) -> None:
             ("arrived", screen.local(row.arrived_at)),
             ("answered", screen.local(row.answered_at)),
             ("ended", screen.local(row.ended_at)),
+            ("waited s", _seconds(row.arrived_at, row.answered_at or row.ended_at)),
+            ("talked s", _seconds(row.answered_at, row.ended_at)),
         ]
     )
 
 
-def _attempt_table(attempts: Iterable[AttemptRow]) -> None:
-    headings = ("round", "agent", "outcome", "rang s")
-    cells = [(a.round, a.agent, a.outcome, _seconds(a.since_at, a.ended_at)) for a in attempts]
+def _attempt_table(attempts: Iterable[AttemptRow], arrived_at: int) -> None:
+    headings = ("round", "agent", "from s", "rang s", "outcome")
+    cells = [
+        (
+            a.round,
+            a.agent,
+            _after(arrived_at, a.since_at),
+            _seconds(a.since_at, a.ended_at),
+            a.outcome,
+        )
+        for a in attempts
+    ]
     screen.table(headings, cells)
+
+
+def _after(arrived_at: int, at: int) -> str:
+    return f"+{(at - arrived_at) / screen.SECONDS:.3f}"
 
 
 def _step_table(steps: Iterable[StepRow], arrived_at: int) -> None:
     cells = [
         (
-            f"+{(step.at - arrived_at) / screen.SECONDS:.3f}",
+            _after(arrived_at, step.at),
             step.event,
             step.before if step.before == step.after else f"{step.before} -> {step.after}",
             f"ignored: {step.ignored}" if step.ignored else _commands(step),
+            _verdicts(step),
         )
         for step in steps
     ]
-    screen.table(("s", "event", "state", "commands"), cells)
+    screen.table(("s", "event", "state", "commands", "why"), cells)
 
 
 def _commands(step: StepRow) -> str:
     return ", ".join(command["type"] for command in json.loads(step.commands))
+
+
+def _verdicts(step: StepRow) -> str:
+    """Why each member's phone rang, or did not."""
+    verdicts = json.loads(step.event_body).get("verdicts", [])
+    return ", ".join(f"{verdict['name']}: {verdict['says']}" for verdict in verdicts)
 
 
 def _step(step: StepRow) -> dict[str, Any]:

@@ -24,4 +24,5 @@ def upgrade() -> None:
 def check() -> None:
     """Check that the database is there, sound and of this program's version."""
     _, engine = database.opened()
+    store.check(engine, deeply=True)
     screen.say(f"the database at {store.database_path(engine)} is sound, version {store.head()}")

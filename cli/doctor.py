@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import click
@@ -102,27 +102,46 @@ def _seconds(date: str | None) -> float | None:
 
 @click.command(epilog=screen.example("sharedline doctor"))
 @screen.json_option
+@click.option("--watch", is_flag=True, help="Look again and again, and print what changed.")
+@click.option(
+    "--every", type=click.IntRange(1), default=5, show_default=True, help="Seconds, with --watch."
+)
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, as_json: bool, watch: bool, every: int) -> None:
     """Check that everything works, and say what to do if not.
 
     Exit code 1 for any problem: settings, database, controller, Asterisk, phones, numbers.
     """
+    if watch and as_json:
+        raise click.UsageError("--watch prints lines: leave out --json")
+    if watch:
+        _watch(every)
     findings = []
     for finding in examine():
         findings.append(finding)
         if not as_json:
-            _print(finding)
+            screen.say(_line(finding))
     if as_json:
         screen.as_json([asdict(finding) | {"ok": not finding.todo} for finding in findings])
     ctx.exit(any(finding.todo for finding in findings))
 
 
-def _print(finding: Finding) -> None:
+def _line(finding: Finding) -> str:
     if finding.todo:
-        screen.say(f"problem {finding.check}: {finding.says} -> {finding.todo}")
-    else:
-        screen.say(f"ok      {finding.check}: {finding.says}")
+        return f"problem {finding.check}: {finding.says} -> {finding.todo}"
+    return f"ok      {finding.check}: {finding.says}"
+
+
+def _watch(every_s: int) -> NoReturn:
+    """Until Ctrl-C: all lines once, then those that differ from what was last said of the same."""
+    said: dict[str, str] = {}
+    while True:
+        for finding in examine():
+            line = _line(finding)
+            if said.get(finding.check) != line:
+                said[finding.check] = line
+                screen.say(f"{screen.local(int(time.time() * screen.SECONDS))} {line}")
+        time.sleep(every_s)
 
 
 def examine() -> Iterator[Finding]:
@@ -136,7 +155,7 @@ def examine() -> Iterator[Finding]:
     engine: Engine | None = None
     try:
         engine = database.unchecked()
-        store.check(engine)
+        store.check(engine, deeply=True)
         yield Finding("database", f"{store.database_path(engine)} is sound, {store.head()}")
         yield _controller(engine)
         yield _clock(engine)
@@ -298,7 +317,8 @@ def _device(ari: Ari, agent: str, device: DeviceRow) -> Finding:
     check = f"phone {device.endpoint} of {agent}"
     if device.state != READY:
         says = f"is {device.state} {device.problem}".strip()
-        return Finding(check, says, "mend that" if device.problem else "run `sharedline serve`")
+        again = f"mend that, then `sharedline agents set {agent} --new-password {device.endpoint}`"
+        return Finding(check, says, again if device.problem else "run `sharedline serve`")
     found = ari.get(f"/endpoints/PJSIP/{quote(device.endpoint.removeprefix('PJSIP/'))}")
     if found.status != http.HTTPStatus.OK or not isinstance(found.body, dict):
         todo = "run `sharedline serve`" if device.managed else "add it to pjsip.conf, or remove it"

@@ -139,7 +139,7 @@ class Story:
         self.happens(JoinedTalk(self.at, call, leg))
 
     def talk_fails(self, call: int = 1) -> None:
-        self.happens(TalkFailed(self.at, call))
+        self.happens(TalkFailed(self.at, call, self.call(call).place.until_at))
 
     def they_talk(self, phone: str, call: int = 1) -> None:
         """The phone answers, and both come into the bridge."""

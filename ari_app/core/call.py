@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from ari_app.core.agent import Outcome
 from ari_app.core.commands import LegId
+from ari_app.core.plan import Exit
 
 CONNECT_S = 5  # from the agent's answer until both are seen in the bridge
 CLOSE_S = 10  # from a hang-up we asked for until we ask again
@@ -101,10 +102,11 @@ class Talking:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """The caller was hung up or sent on; we wait to see the channel go."""
+    """The caller was sent on `to` the dialplan, or hung up; we wait to see the channel go."""
 
     why: Why
     again_at: int
+    to: Exit | None = None
 
 
 @dataclass(frozen=True, slots=True)

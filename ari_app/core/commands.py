@@ -49,7 +49,10 @@ class RingBack:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Ring one device. `timeout_s` is Asterisk's own, a net under the deadline in our state."""
+    """Ring one device, but not after `until_at`.
+
+    `timeout_s` is Asterisk's own timeout, a net under the deadline in our state.
+    """
 
     repeat: ClassVar[Repeat] = Repeat.NEVER
     call: int
@@ -58,6 +61,7 @@ class Ring:
     caller_number: str
     caller_name: str
     timeout_s: int
+    until_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,16 @@ class MakeTalk:
 
 @dataclass(frozen=True, slots=True)
 class JoinTalk:
-    """Put the caller and the leg into the talk bridge."""
+    """Put the caller and the leg into the talk bridge, but not after `until_at`.
+
+    By then we have given up on the agent, and a talk that begins would be ended at once.
+    """
 
     repeat: ClassVar[Repeat] = Repeat.SAFE
     call: int
     channel: str
     leg: LegId
+    until_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,11 @@ class LeaveTo:
     channel: str
     context: str
     extension: str
+
+
+def is_too_late(command: "Command", at: int) -> bool:
+    """May the command no longer be sent?"""
+    return isinstance(command, Ring | JoinTalk) and at >= command.until_at
 
 
 Command = (

@@ -154,10 +154,11 @@ class JoinedTalk:
 
 @dataclass(frozen=True, slots=True)
 class TalkFailed:
-    """The talk could not be set up: one of its commands failed."""
+    """The attempt to bring them together that would end at `until_at` has failed."""
 
     at: int
     call: int
+    until_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,5 +28,5 @@ def on(place: type[P], event: type[E]) -> Callable[[Handler[P, E]], Handler[P, E
 def leave(step: Step, to: Exit, why: Why, at: int) -> Step:
     """Send the caller on into the dialplan."""
     call = step.call
-    step = step.to(Leaving(why, after(at, CLOSE_S)))
+    step = step.to(Leaving(why, after(at, CLOSE_S), to))
     return step.ask(LeaveTo(call.id, call.channel, to.context, to.extension))

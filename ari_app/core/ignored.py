@@ -43,7 +43,6 @@ IGNORED: dict[tuple[type, type], str] = {
     (Connecting, RoundOver): TOO_LATE,
     (Connecting, NobodyFree): TOO_LATE,
     (Connecting, LegRang): "the leg was accepted already",
-    (Connecting, LegAnswered): "somebody else was accepted; the stray is hung up",
     (Connecting, LegDigit): "the leg was accepted already",
     (Talking, CallArrived): ARRIVED,
     (Talking, Offered): TOO_LATE,

@@ -74,7 +74,13 @@ def dial(call: Call, event: Offered, plan: Plan) -> tuple[Step, tuple[Leg, ...]]
 
 def _ring(call: Call, leg: Leg, endpoint: str, plan: Plan) -> Ring:
     return Ring(
-        call.id, leg.id, endpoint, call.caller_number, call.caller_name, plan.ring_s + NET_S
+        call=call.id,
+        leg=leg.id,
+        endpoint=endpoint,
+        caller_number=call.caller_number,
+        caller_name=call.caller_name,
+        timeout_s=plan.ring_s + NET_S,
+        until_at=leg.until_at,
     )
 
 

@@ -61,13 +61,22 @@ def _missed(call: Call, seen: Seen, on_their_way: frozenset[LegId]) -> Iterator[
         if leg.id not in on_their_way and leg.dialled_at < seen.since_at:
             yield from _missed_of_leg(call, leg.id, leg.stage, seen)
     for closing in call.closing:
-        if closing.leg not in seen.legs:
+        if closing.leg not in seen.legs and closing.leg not in on_their_way:
             yield LegEnded(at, call.id, closing.leg, LegEnd.HUNG_UP)
     if isinstance(call.place, Connecting):
-        for member in sorted(seen.talks.get(call.id, ()), key=str):
-            yield JoinedTalk(at, call.id, member)
+        yield from _missed_of_talk(call, call.place.leg.id, seen)
     if call.channel not in seen.callers and not isinstance(call.place, Ended):
         yield CallerLeft(at, call.id)
+
+
+def _missed_of_talk(call: Call, leg: LegId, seen: Seen) -> Iterator[Event]:
+    """They came together, or both are there and have to be brought together again."""
+    together = seen.talks.get(call.id, frozenset())
+    if {None, leg} <= together:
+        yield JoinedTalk(seen.at, call.id, None)
+        yield JoinedTalk(seen.at, call.id, leg)
+    elif leg in seen.legs and call.channel in seen.callers:
+        yield LegAnswered(seen.at, call.id, leg)
 
 
 def _missed_of_leg(call: Call, leg: LegId, believed: Stage, seen: Seen) -> Iterator[Event]:

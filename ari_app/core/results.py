@@ -1,14 +1,11 @@
-"""What the answer to a command means for the call, as the event it amounts to."""
+"""What the answer to a command means for the call, as the event it amounts to.
 
-from ari_app.core.commands import (
-    AnswerCaller,
-    HangUpCaller,
-    HangUpLeg,
-    JoinTalk,
-    LeaveTo,
-    MakeTalk,
-    Ring,
-)
+An answer that never came (`unknown`) amounts to nothing: the command may have taken effect, and
+then an event says so; otherwise a deadline of the call does. Whether caller and agent come together
+is judged by `JoinTalk` alone, the last of the commands that set up a talk.
+"""
+
+from ari_app.core.commands import HangUpCaller, HangUpLeg, JoinTalk, LeaveTo, Ring
 from ari_app.core.events import (
     CallerLeft,
     CommandDone,
@@ -23,16 +20,17 @@ from ari_app.core.events import (
 def meaning(event: Event) -> Event | None:
     """The event itself, or for a command's answer what it amounts to; None if nothing."""
     match event:
-        case CommandDone(gone=False):
-            return None
-        case CommandDone(at, call, HangUpLeg(leg=leg)):
+        case CommandDone(at, call, HangUpLeg(leg=leg), gone=True):
             return LegEnded(at, call, leg, LegEnd.HUNG_UP)
-        case CommandDone(at, call, HangUpCaller() | LeaveTo()):
+        case CommandDone(at, call, HangUpCaller() | LeaveTo(), gone=True):
             return CallerLeft(at, call)
         case CommandFailed(at, call, Ring(leg=leg), unknown=False):
             return LegEnded(at, call, leg, LegEnd.FAILED)
-        case CommandDone(at, call, command) | CommandFailed(at, call, command):
-            is_talk = isinstance(command, AnswerCaller | MakeTalk | JoinTalk)
-            return TalkFailed(at, call) if is_talk else None
+        case CommandDone(at, call, JoinTalk(until_at=until_at), gone=True) | CommandFailed(
+            at, call, JoinTalk(until_at=until_at), unknown=False
+        ):
+            return TalkFailed(at, call, until_at)
+        case CommandDone() | CommandFailed():
+            return None
         case _:
             return event

@@ -5,9 +5,7 @@ from dataclasses import replace
 from ari_app.core import legs
 from ari_app.core.agent import Outcome, Reserved
 from ari_app.core.call import (
-    CONNECT_S,
     Call,
-    Connecting,
     Ended,
     Leg,
     Ringing,
@@ -16,7 +14,7 @@ from ari_app.core.call import (
     Why,
     live_legs,
 )
-from ari_app.core.commands import AnswerCaller, HangUpReason, JoinTalk, MakeTalk
+from ari_app.core.commands import HangUpReason
 from ari_app.core.events import (
     CallerLeft,
     DeadlineReached,
@@ -31,7 +29,7 @@ from ari_app.core.events import (
 )
 from ari_app.core.handlers import leave, on
 from ari_app.core.plan import Plan
-from ari_app.core.step import Step, close, free, settle
+from ari_app.core.step import Step, close, connect, free, settle
 
 ACCEPT_DIGIT = "1"
 
@@ -162,10 +160,7 @@ def _with_stage(call: Call, place: Ringing, event: LegRang | LegAnswered, stage:
 def _accept(call: Call, place: Ringing, leg: Leg, at: int) -> Step:
     losers = tuple(other for other in live_legs(call) if other.id != leg.id)
     winner = replace(leg, stage=Stage.ANSWERED)
-    step = Step(replace(call, caller_answered=True)).to(Connecting(winner, after(at, CONNECT_S)))
-    if not call.caller_answered:
-        step = step.ask(AnswerCaller(call.id, call.channel))
-    step = step.ask(MakeTalk(call.id), JoinTalk(call.id, call.channel, leg.id))
+    step = connect(Step(call), winner, at)
     step = close(step, losers, HangUpReason.ELSEWHERE, at)
     rivals = {other.agent: other for other in place.legs if other.agent != leg.agent}
     for agent, other in rivals.items():

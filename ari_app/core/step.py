@@ -7,8 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ari_app.core.agent import Attempted, Fact, Freed, Outcome
-from ari_app.core.call import CLOSE_S, Attempt, Call, Closing, Leg, Place, holds_agent
-from ari_app.core.commands import Command, HangUpLeg, HangUpReason
+from ari_app.core.call import (
+    CLOSE_S,
+    CONNECT_S,
+    Attempt,
+    Call,
+    Closing,
+    Connecting,
+    Leg,
+    Place,
+    holds_agent,
+)
+from ari_app.core.commands import (
+    AnswerCaller,
+    Command,
+    HangUpLeg,
+    HangUpReason,
+    JoinTalk,
+    MakeTalk,
+)
 from ari_app.core.events import after
 
 
@@ -58,3 +75,14 @@ def free(step: Step, agent: int, at: int, *, talked: bool = False) -> Step:
     if holds_agent(step.call, agent):
         return step
     return step.note(Freed(at, agent, step.call.id, talked))
+
+
+def connect(step: Step, leg: Leg, at: int) -> Step:
+    """Bring the caller and the accepted leg together; the caller is answered only once."""
+    call = step.call
+    until_at = after(at, CONNECT_S)
+    if not call.caller_answered:
+        step = replace(step, call=replace(call, caller_answered=True))
+        step = step.ask(AnswerCaller(call.id, call.channel))
+    join = JoinTalk(call.id, call.channel, leg.id, until_at)
+    return step.to(Connecting(leg, until_at)).ask(MakeTalk(call.id), join)

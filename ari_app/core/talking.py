@@ -10,13 +10,14 @@ from ari_app.core.events import (
     CallerLeft,
     DeadlineReached,
     JoinedTalk,
+    LegAnswered,
     LegEnded,
     TalkFailed,
     after,
 )
-from ari_app.core.handlers import HANDLERS, on
+from ari_app.core.handlers import HANDLERS, leave, on
 from ari_app.core.plan import Plan
-from ari_app.core.step import Step, close, free, settle
+from ari_app.core.step import Step, close, connect, free, settle
 
 # --- connecting: an agent accepted ----------------------------------------------------------
 
@@ -34,6 +35,14 @@ def connecting_joined(call: Call, place: Connecting, event: JoinedTalk, _: Plan)
     return settle(step, agent, Outcome.ANSWERED, event.at, place.leg.dialled_at)
 
 
+@on(Connecting, LegAnswered)
+def connecting_leg_answered(call: Call, place: Connecting, event: LegAnswered, _: Plan) -> Step:
+    """After an absence of ours both are still there, but not together: try again."""
+    if event.leg != place.leg.id:
+        return legs.hang_up_stray(Step(call, ignored="a leg we no longer know"), event)
+    return connect(Step(call), place.leg, event.at)
+
+
 @on(Connecting, LegEnded)
 def connecting_leg_ended(call: Call, place: Connecting, event: LegEnded, _: Plan) -> Step:
     """The agent hung up at once: the caller waits for somebody else."""
@@ -45,6 +54,8 @@ def connecting_leg_ended(call: Call, place: Connecting, event: LegEnded, _: Plan
 @on(Connecting, TalkFailed)
 def connecting_failed(call: Call, place: Connecting, event: TalkFailed, _: Plan) -> Step:
     """Asterisk could not connect them; if the caller is gone, that will be seen in a moment."""
+    if event.until_at != place.until_at:
+        return Step(call, ignored="an earlier attempt to connect them")
     step = close(Step(call).to(Waiting()), (place.leg,), HangUpReason.NORMAL, event.at)
     return _lose_agent(step, place.leg, event.at)
 
@@ -99,10 +110,12 @@ def leaving_caller_left(call: Call, place: Leaving, event: CallerLeft, _: Plan) 
 
 @on(Leaving, DeadlineReached)
 def leaving_deadline(call: Call, place: Leaving, event: DeadlineReached, _: Plan) -> Step:
-    """The caller should be gone by now."""
+    """The caller should be gone by now: ask again."""
     step = legs.close_again(Step(call), event.at)
     if event.at < place.again_at:
         return step
+    if place.to is not None:
+        return leave(step, place.to, place.why, event.at)
     step = step.to(replace(place, again_at=after(event.at, CLOSE_S)))
     return step.ask(HangUpCaller(call.id, call.channel, HangUpReason.NORMAL))
 

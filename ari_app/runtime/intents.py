@@ -6,6 +6,7 @@ number's fallback phones are kept in a global variable, for the dialplan to ring
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import structlog
 
@@ -116,26 +117,38 @@ class Settings:
 
     async def _follow_phone(self, phone: Phone) -> None:
         name = phone.endpoint.removeprefix("PJSIP/")
+        removal = setup.phone_removal(name)
         if phone.state == UNWANTED:
-            if not await self._carry_out(setup.phone_removal(name)):
+            # 403: an object of pjsip.conf, which was never ours to remove.
+            if await self._carry_out(removal, keep_on=True) is None:
                 await self._worker.run(lambda: self._store.phone_forgotten(phone.device))
             return
-        problem = await self._carry_out(setup.phone_objects(name, phone.digest))
+        problem = await self._carry_out(setup.phone_objects(name, phone.digest)) or ""
         if problem:
             log.warning("a phone could not be made", endpoint=phone.endpoint, problem=problem)
-        await self._worker.run(lambda: self._store.phone_made(phone.device, problem))
+            await self._carry_out(removal, keep_on=True)  # no half of it stays behind
+        await self._worker.run(lambda: self._store.phone_made(phone, problem))
 
-    async def _carry_out(self, requests: tuple[Request, ...]) -> str:
-        """What Asterisk objected to; nothing if it took all of them."""
+    async def _carry_out(
+        self, requests: tuple[Request, ...], *, keep_on: bool = False
+    ) -> str | None:
+        """What Asterisk objected to; None if it took all of them, or has not what is removed."""
         for request in requests:
             reply = await self._send(request)
-            if outcome(request, reply.status) not in {Outcome.DONE, Outcome.GONE}:
-                said = reply.body[:200].decode(errors="replace")
-                return f"Asterisk answers {reply.status} to {request.path}: {said}"
-        return ""
+            if outcome(request, reply.status) in {Outcome.DONE, Outcome.GONE}:
+                continue
+            if keep_on and reply.status == HTTPStatus.FORBIDDEN:
+                continue
+            said = reply.body[:200].decode(errors="replace")
+            return f"Asterisk answers {reply.status} to {request.path}: {said}"
+        return None
 
 
 def _phones_of(plan: Plan) -> tuple[str, ...]:
-    return tuple(
+    """The phones that the dialplan rings without us, as many as fit into its variable."""
+    found = [
         device.endpoint for member in plan.members if member.may_ring for device in member.devices
-    )
+    ]
+    while len("&".join(found)) > setup.MAX_VALUE:
+        found.pop()
+    return tuple(found)

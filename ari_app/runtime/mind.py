@@ -45,10 +45,15 @@ class Patience:
 
 
 class Mind:
-    """One controller's belief. Use: `turn`, commit its batch, then `committed`."""
+    """One controller's belief. Use: `turn`, commit its batch, then `committed`.
+
+    While it is `blind` (no event reaches us) no deadline is due: what we are waiting for may have
+    happened. It sees again with the next `Observed`, which is reconciled first.
+    """
 
     def __init__(self, loaded: Loaded, directory: Directory, at: int) -> None:
         self.directory = directory
+        self.blind = False
         self.live = Live(
             {call.id: call for call in loaded.calls},
             dict(loaded.agents),
@@ -60,10 +65,12 @@ class Mind:
 
     def next_at(self) -> int | None:
         """When something is due, or None."""
-        return self._deadlines.next_at()
+        return None if self.blind else self._deadlines.next_at()
 
     def due(self, at: int) -> list[Happening]:
         """What is due by now; each is told once."""
+        if self.blind:
+            return []
         return [
             DeadlineReached(at, id_) if kind == "call" else AgentRested(at, id_)
             for kind, id_ in self._deadlines.due(at)
@@ -80,6 +87,7 @@ class Mind:
     def committed(self, turn: Turn, at: int) -> list[Sent]:
         """The turn's batch is safe: believe it. Gives the commands that may leave now."""
         commands = turn.apply()
+        self.blind = self.blind and not turn.has_looked
         self._schedule(turn.calls.values(), turn.agents.values(), at)
         return commands
 

@@ -7,17 +7,19 @@ holds the answer. Where no answer comes, the command's own `repeat` decides.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from http import HTTPStatus
 
 from ari_app.ari import requests
 from ari_app.ari.client import Reply
 from ari_app.ari.requests import UNKNOWN, UNSENT, Outcome, Request
-from ari_app.core.commands import Command, Repeat
+from ari_app.core.commands import Command, Repeat, is_too_late
 from ari_app.core.events import CommandDone, CommandFailed
 from ari_app.runtime.clock import Clock
 from ari_app.runtime.happenings import Answered
 from ari_app.store.store import Sent
 
 PAUSES_S = (0.1, 0.4, 1.6)
+TOO_LATE = Reply(HTTPStatus.REQUEST_TIMEOUT, b"too late to be sent")
 
 
 class Lanes:
@@ -99,13 +101,18 @@ class Outbox:
             return CommandFailed(
                 self._clock(), command.call, command, unknown=False, why=str(error)
             )
-        reply = await self._send(request)
+        reply = await self._send_in_time(command, request)
         for pause_s in PAUSES_S:
-            if not _may_repeat(command, reply):
+            if not may_repeat(command, reply.status):
                 break
             await asyncio.sleep(pause_s)
-            reply = await self._send(request)
+            reply = await self._send_in_time(command, request)
         return self._answer(command, requests.outcome(request, reply.status), reply)
+
+    async def _send_in_time(self, command: Command, request: Request) -> Reply:
+        if is_too_late(command, self._clock()):
+            return TOO_LATE
+        return await self._send(request)
 
     def _answer(
         self, command: Command, outcome: Outcome, reply: Reply
@@ -117,5 +124,6 @@ class Outbox:
         return CommandFailed(at, command.call, command, outcome is Outcome.UNKNOWN, why)
 
 
-def _may_repeat(command: Command, reply: Reply) -> bool:
-    return reply.status == UNSENT or (reply.status == UNKNOWN and command.repeat is Repeat.SAFE)
+def may_repeat(command: Command, status: int) -> bool:
+    """Was it not sent, or may it be sent twice and no answer came?"""
+    return status == UNSENT or (status == UNKNOWN and command.repeat is Repeat.SAFE)

@@ -24,10 +24,14 @@ from ari_app.runtime.clock import system_clock
 from ari_app.runtime.controller import Controller
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Observed
+from ari_app.runtime.health import Health
 from ari_app.runtime.inbox import Inbox, InboxFullError
 from ari_app.runtime.intents import Settings as SettingsWatch
+from ari_app.runtime.metrics import CONTENT_TYPE, Metrics
 from ari_app.runtime.mind import Mind
 from ari_app.runtime.outbox import Outbox
+from ari_app.runtime.spool import Spool
+from ari_app.runtime.watchdog import Pulse, Supervisor
 from ari_app.runtime.worker import Worker
 from ari_app.settings import Settings, SettingsError
 from ari_app.store import engine as database
@@ -36,7 +40,9 @@ from ari_app.store.store import Loaded, LostRaceError, Store
 
 FINISH_S = 3
 OBSERVE_AGAIN_S = 0.5
+LOOK_AROUND_S = 60
 CHECKPOINT_S = 30
+REFUSED_WITHIN_S = 1
 
 log = structlog.get_logger()
 
@@ -49,7 +55,7 @@ def serve(settings: Settings) -> int:
     try:
         settings.secret()
         engine = database.open_engine(settings.database_url)
-        database.check(engine)
+        database.check(engine, deeply=True)
         with database.lease(engine):
             asyncio.run(_serve(settings, engine))
     except (SettingsError, *_FATAL) as error:
@@ -101,6 +107,9 @@ class _Service:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._app = settings.app
+        self._health_bind = settings.health_bind
+        self._pulse, self._metrics, self._supervisor = Pulse(), Metrics(), Supervisor()
+        send = self._metrics.timed(client.send)
         self._store = store
         self._worker = worker
         self._loaded = loaded
@@ -110,28 +119,37 @@ class _Service:
         self._next_call = loaded.next_call
         self._looked = asyncio.Event()
         self._inbox = Inbox(self._clock, settings.inbox_limit)
-        self._outbox = Outbox(
-            client.send, settings.app, self._inbox.put, self._clock, tasks.create_task
-        )
+        self._outbox = Outbox(send, settings.app, self._inbox.put, self._clock, tasks.create_task)
         directory = Directory(settings.region, loaded.plans)
         callers = {call.channel: call.id for call in loaded.calls}
         self._translator = Translator(settings.app, directory.resolve, self._new_call_id, callers)
         self._watch = SettingsWatch(
             store=store,
             worker=worker,
-            send=client.send,
+            send=send,
             tell=self._inbox.put,
             clock=self._clock,
             app=settings.app,
         )
+        mind = Mind(loaded, directory, self._clock())
+        self._metrics.look_at(mind, self._inbox, self._outbox, self._clock)
+        self._spool = Spool(
+            folder=settings.spool_dir,
+            store=store,
+            worker=worker,
+            send=client.send,
+            resolve=directory.resolve,
+            new_call_id=self._new_call_id,
+        )
         self._controller = Controller(
-            mind=Mind(loaded, directory, self._clock()),
+            mind=mind,
             store=store,
             worker=worker,
             inbox=self._inbox,
             outbox=self._outbox,
             clock=self._clock,
             db_patience_s=settings.db_patience_s,
+            observers=(self._pulse, self._metrics),
         )
 
     def endpoints(self) -> frozenset[str]:
@@ -144,15 +162,21 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        self._supervisor.say("STATUS=waiting for Asterisk")
         await self._watch.read()
         sides = [
             self._spawn(self._client.run(self._on_event, self._on_up, self._on_down)),
             self._spawn(self._watch.run()),
             self._spawn(self._fold_log()),
+            self._spawn(self._look_around()),
+            self._spawn(self._import_spool()),
+            self._spawn(self._serve_health()),
+            self._spawn(self._supervisor.watch(self._pulse.deciding)),
         ]
         controller = self._spawn(self._decide())
         await stopped.wait()
         log.info("stopping: new calls go to the fallback, live calls stay up")
+        self._supervisor.say("STOPPING=1", "STATUS=stopping")
         for side in sides:
             side.cancel()
         await asyncio.wait(sides)  # the socket is closed from here on
@@ -169,6 +193,10 @@ class _Service:
         await self._looked.wait()
         log.info("deciding", live_calls=len(self._loaded.calls))
         await self._controller.run()
+
+    async def _import_spool(self) -> None:
+        await self._looked.wait()
+        await self._spool.run()
 
     async def _finish(self) -> None:
         """The answers to what was sent last are worth waiting for, a little."""
@@ -191,11 +219,22 @@ class _Service:
             self._inbox.put(happening)
 
     def _on_up(self) -> None:
+        self._pulse.connection(up=True)
+        self._metrics.connected()
         self._watch.connected()
         self._spawn(self._look())
 
     def _on_down(self) -> None:
+        self._pulse.connection(up=False)
         self._watch.disconnected()
+        self._controller.lose_sight()
+
+    async def _look_around(self) -> None:
+        """Now and then, for what was missed or could not be cleared away."""
+        while True:
+            await asyncio.sleep(LOOK_AROUND_S)
+            if self._looked.is_set():
+                await self._look()
 
     async def _look(self) -> None:
         """Observe, and let the controller reconcile; the first time, finish the old outbox too."""
@@ -219,6 +258,16 @@ class _Service:
             for answer in rest.answers:
                 self._inbox.put(answer)
             self._looked.set()
+            self._supervisor.say("READY=1", "STATUS=deciding")
+
+    async def _serve_health(self) -> None:
+        """Not before Asterisk could refuse our password: that is one line, and the end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFUSED_WITHIN_S):
+                await self._looked.wait()
+        if self._health_bind:
+            page = self._metrics.page
+            await Health(self._health_bind, self._pulse, page, CONTENT_TYPE, self._inbox).run()
 
     async def _fold_log(self) -> None:
         """SQLite's write-ahead log goes back into the file while nothing happens."""

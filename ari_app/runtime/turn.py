@@ -60,6 +60,7 @@ class Turn:
         self.calls: dict[int, Call] = {}
         self.agents: dict[int, Agent] = {}
         self.faults: list[Fault] = []
+        self.has_looked = False
 
     def take(self, happening: Happening) -> None:
         """Advance whatever the happening is about."""
@@ -70,6 +71,7 @@ class Turn:
             case ConfigRead():
                 self._take_config(happening)
             case Observed(seen):
+                self.has_looked = True
                 for event in reconcile(list(self._all_calls()), seen, self._on_their_way()):
                     self._take_event(event)
                 self._send(strays(self._all_calls(), seen))
@@ -82,10 +84,11 @@ class Turn:
 
     def match(self) -> None:
         """Offer the lines that moved to whoever is free; once a turn, however much happened."""
+        moved = {kin for number in self._moved for kin in self._directory.kin(number)}
         line = [
             (call, plan)
             for call in self._all_calls()
-            if call.number in self._moved
+            if call.number in moved
             if in_line(call, plan := self._directory.plan_of(call))
         ]
         ours = self._directory.config.agents

@@ -94,22 +94,35 @@ def revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def check(engine: Engine) -> None:
-    """Raises StoreError unless the database is there, sound and of exactly our version."""
+def check(engine: Engine, *, deeply: bool = False) -> None:
+    """Raises StoreError unless the database is there and of exactly our version.
+
+    `deeply` also looks for damage, which reads the whole file.
+    """
     path = database_path(engine)
-    if path is not None and not path.exists():
-        raise StoreError(f"no database at {path}: run `sharedline db upgrade`")
     try:
+        if path is not None and not path.exists():
+            raise StoreError(f"no database at {path}: run `sharedline db upgrade`")
         found = revision(engine)
         if found != head():
             if found is not None:
                 _refuse_future(engine)
             raise StoreError("the database is older than this program: run `sharedline db upgrade`")
-        with engine.connect() as connection:
-            sound = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+        if deeply:
+            _look_for_damage(engine)
     except SQLAlchemyError as error:
         raise StoreError(f"cannot use the database at {path}: {_short(error)}") from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot use the database at {path}: {error.strerror}: run as its owner"
+        ) from error
+
+
+def _look_for_damage(engine: Engine) -> None:
+    with engine.connect() as connection:
+        sound = connection.execute(text("PRAGMA quick_check(1)")).scalar()
     if sound != "ok":
+        path = database_path(engine)
         raise StoreError(f"the database at {path} is damaged ({sound}): restore it from a backup")
 
 

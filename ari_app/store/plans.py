@@ -65,7 +65,8 @@ def find_plan(connection: Connection, number: str, version: int) -> core.Plan:
 
 def _devices(connection: Connection) -> dict[int, list[core.Device]]:
     found = defaultdict(list)
-    query = select(DEVICE).where(DEVICE.c.state == READY).order_by(DEVICE.c.id)
+    # One that is wanted or failed may be in Asterisk already, with its former password.
+    query = select(DEVICE).where(DEVICE.c.state != UNWANTED).order_by(DEVICE.c.id)
     for row in connection.execute(query):
         found[row.agent_id].append(core.Device(row.id, row.endpoint))
     return found

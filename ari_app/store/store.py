@@ -5,7 +5,7 @@ the controller believed (`version` of a call, `reserved_by` of an agent), and on
 controller owns the shard (`epoch`). All methods block and belong in one worker thread.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +29,9 @@ from ari_app.core.call import Call, Ended, is_over
 from ari_app.core.commands import Command
 from ari_app.core.events import Event
 from ari_app.core.plan import Plan
-from ari_app.store import codec, plans
+from ari_app.store import codec, fallbacks, plans
 from ari_app.store.engine import StoreError
+from ari_app.store.fallbacks import FallbackCall
 from ari_app.store.tables import AGENT_STATE, ATTEMPT, CALL, DEVICE, JOURNAL, OUTBOX, SHARD
 
 
@@ -144,17 +145,33 @@ class Store:
         """Fold the write-ahead log back into the file; for idle moments."""
         self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def phone_made(self, device: int, problem: str) -> None:
-        """Asterisk took the managed device ("" for no problem), or would not."""
+    def phone_made(self, phone: plans.Phone, problem: str) -> None:
+        """Asterisk took the phone ("" for no problem), or would not.
+
+        Not if the phone has a new password or is unwanted by now: that has yet to be carried out.
+        """
         state = plans.FAILED if problem else plans.READY
         with self._transaction() as connection:
-            change = update(DEVICE).where(DEVICE.c.id == device, DEVICE.c.state != plans.UNWANTED)
+            change = update(DEVICE).where(
+                DEVICE.c.id == phone.device,
+                DEVICE.c.digest == phone.digest,
+                DEVICE.c.state != plans.UNWANTED,
+            )
             connection.execute(change.values(state=state, problem=problem))
 
     def phone_forgotten(self, device: int) -> None:
         """Asterisk no longer has the device."""
         with self._transaction() as connection:
             connection.execute(delete(DEVICE).where(DEVICE.c.id == device))
+
+    def keep_fallbacks(self, told: Iterable[FallbackCall]) -> frozenset[str]:
+        """Put calls of the dialplan's fallback into the history; the channels of those kept."""
+        owner = {"shard": self._shard, "epoch": self._epoch, "node": ""}
+        with self._transaction() as connection:
+            self._check_epoch(connection)
+            return frozenset(
+                call.channel for call in told if fallbacks.keep(connection, owner, call)
+            )
 
     def commit(self, batch: Batch) -> None:
         """Write the batch. Raises LostRaceError, or StoreError when the database is away."""

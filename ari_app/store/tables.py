@@ -117,7 +117,7 @@ class Call(SQLModel, table=True):
     number: str = Field(index=True)
     caller_number: str
     caller_name: str
-    channel: str
+    channel: str = Field(index=True)
     place: str
     outcome: str | None = None
     agent_id: int | None = None

@@ -16,7 +16,7 @@ LEG = LegId(7, 2, 1)
 LEG_ID = "sl-0000000007-000002-000001"
 TALK_ID = "sl-0000000007-talk"
 CALLER = "1795518604.0"
-RING = commands.Ring(7, LEG, "PJSIP/ann", "+4917012345", "Sales: Bob", 25)
+RING = commands.Ring(7, LEG, "PJSIP/ann", "+4917012345", "Sales: Bob", 25, 99)
 PJSIP_CONF = Path(__file__).parents[2] / "asterisk-conf/pjsip.conf"
 
 EVERY_COMMAND: tuple[commands.Command, ...] = (
@@ -25,7 +25,7 @@ EVERY_COMMAND: tuple[commands.Command, ...] = (
     commands.HangUpLeg(7, LEG, HangUpReason.ELSEWHERE),
     commands.AnswerCaller(7, CALLER),
     commands.MakeTalk(7),
-    commands.JoinTalk(7, CALLER, LEG),
+    commands.JoinTalk(7, CALLER, LEG, 99),
     commands.EndTalk(7),
     commands.HangUpCaller(7, CALLER, HangUpReason.NO_ANSWER),
     commands.LeaveTo(7, CALLER, "fallback", "+4930123456"),
@@ -122,7 +122,7 @@ def test_a_caller_id_is_never_empty(name: str, number: str, text: str) -> None:
 
 def test_a_bad_endpoint_never_becomes_a_request() -> None:
     with pytest.raises(ValueError, match="not an endpoint"):
-        the(commands.Ring(7, LEG, "PJSIP/ann&PJSIP/+49900@trunk", "", "", 25))
+        the(commands.Ring(7, LEG, "PJSIP/ann&PJSIP/+49900@trunk", "", "", 25, 99))
 
 
 def test_a_channel_id_of_asterisk_is_quoted() -> None:

@@ -37,7 +37,7 @@ class Shell:
 
     def ok(self, *words, env=None):
         result = self.run(*words, env=env)
-        assert (0, "") == (result.exit_code, result.stderr)
+        assert (result.exit_code, result.stderr) == (0, "")
         return result.stdout
 
     def lines(self, *words, env=None):
@@ -67,7 +67,8 @@ class Shell:
             "COMP_WORDS": " ".join(["sharedline", *words]),
             "COMP_CWORD": str(len(words)),
         }
-        return [line.removeprefix("plain,") for line in self.lines(env=(env or {}) | typed)]
+        offered = self.lines(env=(env or {}) | typed)  # one empty line, if there is nothing
+        return [line.removeprefix("plain,") for line in offered if line]
 
 
 @pytest.fixture

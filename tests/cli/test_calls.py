@@ -1,5 +1,7 @@
 """`sharedline calls`: what is shown of calls, whoever the callers say they are."""
 
+import json
+
 import pytest
 from sqlalchemy import insert
 
@@ -24,7 +26,9 @@ def history(shell, engine):
         db.execute(insert(CALL).values(a_call(2) | over | lost | {"caller_number": ""}))
         db.execute(insert(CALL).values(a_call(3) | {"caller_name": HOSTILE}))
         attempt = {"call_id": 1, "agent_id": ann, "round": 1, "outcome": "answered"}
-        db.execute(insert(ATTEMPT).values(attempt | {"since_at": AT, "ended_at": AT + 2_000_000}))
+        db.execute(
+            insert(ATTEMPT).values(attempt | {"since_at": AT + 1, "ended_at": AT + 2_000_000})
+        )
         db.execute(
             insert(JOURNAL).values(a_step("CallArrived", "", "Waiting", '[{"type":"Ring"}]'))
         )
@@ -103,7 +107,7 @@ def test_one_call_with_its_attempts_and_steps(history):
             "round": 1,
             "agent": "ann",
             "outcome": "answered",
-            "since_at": "2026-01-02T03:04:05.000000+00:00",
+            "since_at": "2026-01-02T03:04:05.000001+00:00",
             "ended_at": "2026-01-02T03:04:07.000000+00:00",
         }
     ]
@@ -117,9 +121,24 @@ def test_one_call_with_its_attempts_and_steps(history):
         "commands": [{"type": "Ring"}],
     }
     lines = [line.split() for line in history.lines("calls", "show", "1")]
-    assert ["1", "ann", "answered", "2"] in lines
+    assert ["1", "ann", "+0.000", "2", "answered"] in lines
+    assert ["waited", "s", "2"] in lines
+    assert ["talked", "s", "63"] in lines
     assert ["+0.500", "CallArrived", "->", "Waiting", "Ring"] in lines
     assert ["+0.500", "LegRang", "Ringing", "ignored:", "late"] in lines
+
+
+def test_why_each_phone_rang_or_did_not(history, engine):
+    verdicts = [
+        {"agent": 1, "name": "ann", "says": "free"},
+        {"agent": 2, "name": HOSTILE, "says": "in a call"},
+    ]
+    body = json.dumps({"type": "Offered", "verdicts": verdicts})
+    with config.changing(engine) as db:
+        db.execute(insert(JOURNAL).values(a_step("Offered", "Waiting", "Ringing") | {"body": body}))
+    printed = history.ok("calls", "show", "1")
+    assert "ann: free, [red]\\x1b" in printed
+    assert all(line.isprintable() for line in printed.splitlines())
 
 
 def test_a_removed_agent_keeps_the_name_in_the_history(history):

@@ -114,7 +114,8 @@ def test_a_database_that_may_only_be_read(shell, engine):
 
 @only_root
 def test_a_database_in_a_folder_that_is_closed_to_us(shell):
-    expected = f"sharedline: [Errno 13] Permission denied: '{shell.path}'"
+    denied = "Permission denied: run as its owner"
+    expected = f"sharedline: cannot use the database at {shell.path}: {denied}"
     assert as_somebody_else(shell.path, "numbers", "list") == (FAILED, expected)
 
 

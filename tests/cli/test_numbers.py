@@ -19,8 +19,8 @@ def test_a_new_number_has_the_settings_of_the_docs(shell):
     said = shell.lines("numbers", "add", SALES)
     assert said == [
         (
-            f"{SALES} rings 0 members ring-all, 20 s each, again after 5 s, for at most 60 s,"
-            " then announce"
+            f"{SALES} rings 0 members ring-all, 20 s each, again after 5 s,"
+            " for at most 60 s, then announce"
         )
     ]
     assert shell.json("numbers", "list") == [FRESH]
@@ -54,8 +54,8 @@ def test_what_is_not_named_stays(shell):
     said = shell.lines("numbers", "set", SALES, "--strategy", "in-order")
     assert said == [
         (
-            f"{SALES} (Sales) rings 0 members in-order, 15 s each, again after 5 s, for at most 60 s,"
-            " then announce"
+            f"{SALES} (Sales) rings 0 members in-order, 15 s each, again after 5 s,"
+            " for at most 60 s, then announce"
         )
     ]
     changed = {"label": "Sales", "ring_s": 15, "strategy": "in-order"}

@@ -8,7 +8,7 @@ import pytest
 from ari_app import endpoints
 from ari_app.store import config
 from ari_app.store import engine as database
-from ari_app.store.plans import UNWANTED, WANTED
+from ari_app.store.plans import UNWANTED, WANTED, Phone
 from ari_app.store.store import Store
 from ari_app.store.tables import DEVICE
 from cli import phones
@@ -43,9 +43,10 @@ class Controller:
     def _run(self):
         store = Store(self._engine, "sharedline")
         while not self._stopped.wait(0.05):
-            wanted = [row.id for row in rows(self._engine).values() if row.state == WANTED]
-            for device in wanted if self._problem is not None else ():
-                store.phone_made(device, self._problem)
+            wanted = [row for row in rows(self._engine).values() if row.state == WANTED]
+            for row in wanted if self._problem is not None else ():
+                phone = Phone(row.id, row.endpoint, row.digest, row.state)
+                store.phone_made(phone, self._problem)
         store.close()
 
 

@@ -46,7 +46,7 @@ def commands():
             yield (noun,)
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_every_help_has_an_example_that_starts_with_the_command(shell, words):
     printed = shell.ok(*words, "--help")
     assert f"Example:\n    sharedline {' '.join(words)}" in printed

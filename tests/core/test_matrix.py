@@ -71,7 +71,7 @@ EVENTS: list[Event] = [
     LegDigit(AT, 1, OURS, "1"),
     LegEnded(AT, 1, OURS, LegEnd.HUNG_UP),
     JoinedTalk(AT, 1, None),
-    TalkFailed(AT, 1),
+    TalkFailed(AT, 1, 5 * AT),
     DeadlineReached(AT, 1),
     CommandDone(AT, 1, RingBack(1, "chan"), gone=False),
     CommandFailed(AT, 1, RingBack(1, "chan"), unknown=True, why="timeout"),

@@ -5,7 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hypothesis.strategies import booleans, data, sampled_from
 
 from ari_app.core.call import Ended, is_over, live_legs, wake_at
-from ari_app.core.commands import LeaveTo, Ring
+from ari_app.core.commands import HangUpCaller, LeaveTo, Ring
 from ari_app.core.events import (
     CallerLeft,
     CommandDone,
@@ -121,8 +121,9 @@ class AnyWorld(RuleBasedStateMachine):
         for call in story.over.values():
             assert is_over(call)
             assert isinstance(call.place, Ended)
-        told = [s.command.call for s in story.sent if isinstance(s.command, LeaveTo)]
-        assert len(told) == len(set(told)), "a caller is sent to the fallback once"
+        told = {s.command.call for s in story.sent if isinstance(s.command, LeaveTo)}
+        hung_up = {s.command.call for s in story.sent if isinstance(s.command, HangUpCaller)}
+        assert told & hung_up == set(), "who is sent to the fallback is not hung up on"
 
 
 AnyWorld.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -52,9 +52,17 @@ def test_they_came_into_the_bridge():
     assert set(reconcile([call], there)) == {JoinedTalk(AT, 1, None), JoinedTalk(AT, 1, ANN)}
 
 
+def test_both_are_there_but_not_together():
+    call = a_call(Connecting(UP, 9_000))
+    there = seen(legs={ANN: Stage.ANSWERED}, talks={1: frozenset({None})})
+    assert reconcile([call], there) == (LegAnswered(AT, 1, ANN),)
+    assert CallerLeft(AT, 1) in reconcile([call], seen(callers=(), legs={ANN: Stage.ANSWERED}))
+
+
 def test_a_leg_that_was_closing_is_gone_or_not_yet():
     call = a_call(Ended(Why.TALKED, 50), closing=(Closing(ANN, 1, talked=True, again_at=9_000),))
     assert reconcile([call], seen()) == (LegEnded(AT, 1, ANN, LegEnd.HUNG_UP),)
+    assert reconcile([call], seen(), frozenset({ANN})) == ()
     assert reconcile([call], seen(legs={ANN: Stage.ANSWERED})) == ()
 
 

@@ -2,8 +2,8 @@
 
 from ari_app.core.call import Connecting, Ringing, Talking, Waiting
 from ari_app.core.commands import HangUpLeg, JoinTalk, Ring
-from ari_app.core.events import LegEnd
-from tests.stories import Story, plan
+from ari_app.core.events import LegEnd, TalkFailed
+from tests.stories import NUMBER, Story, plan
 
 
 def test_every_phone_rings_and_the_first_to_answer_talks():
@@ -392,6 +392,15 @@ def test_a_caller_that_does_not_leave_is_hung_up_again():
     story.after_s(10).expect("hang up caller")
 
 
+def test_a_caller_who_was_sent_to_the_fallback_is_never_hung_up_on():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    story.ends("ann", LegEnd.FAILED)
+    story.asked.clear()
+    story.after_s(10).expect(f"leave to {NUMBER}@nobody")
+    story.after_s(10).expect(f"leave to {NUMBER}@nobody")
+
+
 def test_a_leg_of_an_ended_call_is_hung_up_again():
     story = Story(plan("ann"))
     story.caller_dials()
@@ -434,3 +443,18 @@ def test_a_mobile_s_voicemail_never_answers_for_the_team():
     assert story.outcomes() == [("ann", "no answer")]
     story.they_talk("bob")
     assert story.busy() == ["bob"]
+
+
+def test_after_an_absence_both_are_there_but_not_together():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    story.answers("ann")
+    story.asked.clear()
+    story.after_s(3)
+    story.answers("ann")  # as told by reconcile
+    story.expect("make talk", "join ann")
+    story.happens(TalkFailed(story.at, 1, until_at=story.at))  # the first attempt, too late
+    story.after_s(4).expect()
+    story.enters_talk(None)
+    story.enters_talk("ann")
+    assert isinstance(story.call().place, Talking)

@@ -7,6 +7,7 @@ are written past the CLI's checks, so that tests may ring for one second.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -203,6 +204,12 @@ class Team:
             ATTEMPT.c.call_id == last, ATTEMPT.c.agent_id == who, ATTEMPT.c.outcome == outcome
         )
         await comes_true(lambda: self._value(query), within_s, f"{agent}: {outcome}")
+
+    def outcomes(self, number: str) -> Counter[str]:
+        """How the number's calls ended; None for one that lives."""
+        with self._engine.connect() as rows:
+            ended = rows.execute(select(CALL.c.outcome).where(CALL.c.number == number))
+            return Counter(ended.scalars())
 
     def journal(self, call: int) -> list[str]:
         """The names of the events of a call, in order."""

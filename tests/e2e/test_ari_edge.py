@@ -23,6 +23,8 @@ from tests.lab.phones import Lab, answers, default_phones, redirects, refuses, r
 from tests.lab.root import Root
 from tests.lab.waiting import queued
 
+NEVER = 2**62  # too late to be sent
+
 pytestmark = pytest.mark.e2e
 
 APP = "sharedline-edge"  # of its own, so that no other test's controller is replaced
@@ -102,7 +104,7 @@ async def edge(asterisk: AsteriskInstance) -> AsyncIterator[Edge]:
 
 
 def ring(leg: LegId, phone: str = "p01", timeout_s: int = 20) -> commands.Ring:
-    return commands.Ring(leg.call, leg, f"PJSIP/{phone}", CALLER, "Sales: Jörg", timeout_s)
+    return commands.Ring(leg.call, leg, f"PJSIP/{phone}", CALLER, "Sales: Jörg", timeout_s, NEVER)
 
 
 # -- connecting
@@ -184,7 +186,7 @@ async def test_a_whole_call(asterisk: AsteriskInstance, edge: Edge) -> None:
             commands.AnswerCaller(arrived.call, arrived.channel),
             commands.MakeTalk(arrived.call),
             commands.MakeTalk(arrived.call),
-            commands.JoinTalk(arrived.call, arrived.channel, leg),
+            commands.JoinTalk(arrived.call, arrived.channel, leg, NEVER),
         ):
             assert await edge.send(command) is Outcome.DONE
         joined = {(await edge.next(events.JoinedTalk)).leg for _ in range(2)}
@@ -207,7 +209,7 @@ async def sees_the_talk(edge: Edge, arrived: events.CallArrived, leg: LegId) -> 
 async def ends_in_the_fallback(edge: Edge, arrived: events.CallArrived, leg: LegId) -> None:
     """What is over answers as gone; the caller goes on in the dialplan."""
     call, channel = arrived.call, arrived.channel
-    assert await edge.send(commands.JoinTalk(call, channel, leg)) is Outcome.GONE
+    assert await edge.send(commands.JoinTalk(call, channel, leg, NEVER)) is Outcome.GONE
     assert await edge.send(commands.HangUpLeg(call, leg, HangUpReason.NORMAL)) is Outcome.GONE
     assert await edge.send(commands.EndTalk(call)) is Outcome.DONE
     assert await edge.send(commands.EndTalk(call)) is Outcome.GONE

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _place(source: Path, folder: Path) -> None:
+def _place(source: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / source.name
     if target.exists():
@@ -61,6 +61,7 @@ def _place(source: Path, folder: Path) -> None:
         print(f"{source.name} exists and is left alone: compare it with {target.name}")
     target.touch(mode=0o640)  # before the secret is in it
     target.write_text(source.read_text())
+    return target
 
 
 def _entity_id() -> str:

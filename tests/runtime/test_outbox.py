@@ -1,6 +1,7 @@
 """The outbox: in order within a call, side by side across calls, each answer reported once."""
 
 import asyncio
+from dataclasses import replace
 
 from ari_app.ari.client import Reply
 from ari_app.ari.requests import UNKNOWN, UNSENT
@@ -11,7 +12,7 @@ from ari_app.runtime.happenings import Answered
 from ari_app.runtime.outbox import Lanes, Outbox
 from ari_app.store.store import Sent
 
-RING = Ring(1, LegId(1, 11, 1), "PJSIP/ann", "+4917", "Eve", 25)
+RING = Ring(1, LegId(1, 11, 1), "PJSIP/ann", "+4917", "Eve", 25, 99)
 
 
 class Peer:
@@ -80,9 +81,17 @@ async def test_what_may_be_repeated_is_when_no_answer_came():
 
 async def test_a_bad_endpoint_is_never_sent():
     peer = Peer()
-    bad = Ring(1, LegId(1, 11, 1), "PJSIP/ann&PJSIP/bob", "", "", 25)
+    bad = Ring(1, LegId(1, 11, 1), "PJSIP/ann&PJSIP/bob", "", "", 25, 99)
     (report,) = await carried_out(peer, bad)
     assert isinstance(report.event, CommandFailed)
+    assert peer.requests == []
+
+
+async def test_what_is_too_late_is_not_sent():
+    peer = Peer()
+    (report,) = await carried_out(peer, replace(RING, until_at=7))
+    assert isinstance(report.event, CommandFailed)
+    assert report.event.why == "408 too late to be sent"
     assert peer.requests == []
 
 

@@ -13,7 +13,7 @@ from tests.stories import NUMBER
 
 LEG = LegId(1, 11, 1)
 LEG_CHANNEL = "sl-0000000001-000011-000001"
-RING = Sent(5, Ring(1, LEG, "PJSIP/ann", "", "", 25))
+RING = Sent(5, Ring(1, LEG, "PJSIP/ann", "", "", 25, 9))
 LATE = 1_000
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ari_app.core.call import Stage
 from ari_app.core.commands import EndTalk, HangUpLeg, HangUpReason, LeaveTo, LegId
 from ari_app.core.events import CallArrived, CallerLeft, LegAnswered
 from ari_app.core.plan import Exit
@@ -101,3 +102,24 @@ def test_a_call_that_arrives_twice_is_one_call():
     assert [type(record.event).__name__ for record in story.records].count("CallArrived") == 2
     assert len(story.live.calls) == 1
     story.expect("ring back", "ring ann")
+
+
+def test_while_we_are_blind_no_deadline_is_kept_and_then_the_look_comes_first():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    story.answers("ann")
+    story.mind.blind = True
+    story.asked.clear()
+    story.after_s(10).expect()
+    leg = story.leg("ann")
+    seen = Seen(
+        story.at,
+        story.at - 1,
+        frozenset({"chan-1"}),
+        {leg: Stage.ANSWERED},
+        {1: frozenset({None, leg})},
+    )
+    story.happens(Observed(seen))
+    assert not story.mind.blind
+    story.after_s(10).expect()
+    assert type(story.call().place).__name__ == "Talking"

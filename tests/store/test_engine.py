@@ -69,7 +69,7 @@ def test_a_damaged_database_is_noticed(engine, tmp_path):
         pages[start : start + 100] = b"\xff" * 100
     path.write_bytes(pages)
     with pytest.raises(StoreError, match="restore it from a backup|cannot use the database"):
-        database.check(engine)
+        database.check(engine, deeply=True)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "", "sqlite://host/x"])

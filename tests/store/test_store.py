@@ -27,6 +27,7 @@ from ari_app.store.tables import (
 )
 
 E164 = "+493012345"
+PHONE = Phone(3, "PJSIP/ann-2", "d", "wanted")
 WAITING = Call(1, E164, "chan", "+4917", "Eve", 100, 60_000, Waiting(), 1, version=1)
 
 
@@ -80,9 +81,9 @@ def test_the_settings_become_a_plan_in_order_of_position(store):
     assert plan.fallback == Exit("nobody", E164)
     assert [(m.name, [d.endpoint for d in m.devices]) for m in plan.members] == [
         ("bob", ["PJSIP/bob"]),
-        ("ann", ["PJSIP/ann"]),
+        ("ann", ["PJSIP/ann", "PJSIP/ann-2"]),
     ]
-    assert config.phones == (Phone(3, "PJSIP/ann-2", "d", "wanted"),)
+    assert config.phones == (PHONE,)
     assert agents == {1: Agent(1, idle_since_at=77), 2: Agent(2, idle_since_at=77)}
 
 
@@ -109,14 +110,24 @@ def test_each_fallback_leads_somewhere(store, team, fallback, leads_to):
     assert store.read_config(at=1)[0].plans[E164].fallback == leads_to
 
 
-def test_a_phone_that_was_made_belongs_to_the_plan(store):
-    store.phone_made(3, "")
-    members = store.read_config(at=1)[0].plans[E164].members
-    assert [d.endpoint for d in members[1].devices] == ["PJSIP/ann", "PJSIP/ann-2"]
+def test_a_phone_with_a_new_password_is_yet_to_be_made(store):
+    store.phone_made(replace(PHONE, digest="the one before"), "")
+    assert store.read_config(at=1)[0].phones == (PHONE,)
+    store.phone_made(PHONE, "")
+    assert store.read_config(at=1)[0].phones == (replace(PHONE, state="ready"),)
+
+
+def test_an_unwanted_phone_is_in_no_plan_and_not_made_ready(store, team):
+    with database.writing(team) as connection:
+        connection.execute(update(DEVICE).where(DEVICE.c.id == 3).values(state="unwanted"))
+    store.phone_made(PHONE, "")
+    config, _ = store.read_config(at=1)
+    assert config.phones == (replace(PHONE, state="unwanted"),)
+    assert [d.endpoint for d in config.plans[E164].members[1].devices] == ["PJSIP/ann"]
 
 
 def test_a_phone_that_could_not_be_made_says_why(store, team):
-    store.phone_made(3, "no such transport")
+    store.phone_made(PHONE, "no such transport")
     assert [(row.state, row.problem) for row in rows(team, DEVICE) if row.id == 3] == [
         ("failed", "no such transport")
     ]
@@ -126,7 +137,7 @@ def test_a_phone_that_could_not_be_made_says_why(store, team):
 
 def test_only_other_peoples_writes_are_noticed(store, team):
     before = store.data_version()
-    store.phone_made(3, "")
+    store.phone_made(PHONE, "")
     assert store.data_version() == before
     with database.writing(team) as connection:
         connection.execute(update(NUMBER).values(ring_s=31))
