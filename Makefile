@@ -1,5 +1,4 @@
 # Everything a fresh Debian machine needs is installed by the target that needs it.
-# make demo | test | check | unit | e2e | conf
 
 SHELL := /bin/bash
 VENV := .venv
@@ -7,7 +6,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit e2e conf
+.PHONY: help demo test check unit e2e sim chaos docs conf
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/'
@@ -34,6 +33,20 @@ unit: $(STAMP) ## tests without Asterisk; the core must be covered to the last b
 e2e: $(STAMP) ## tests on a real Asterisk with real phones
 	$(PY) -m tests.lab.root
 	$(PY) -m pytest -q -m e2e
+
+SEEDS ?= 2000
+FIRST ?= 1
+
+sim: $(STAMP) ## whole days against a fake Asterisk with faults: make sim SEEDS=10000 FIRST=1
+	$(PY) -m ari_app.sim --seeds $(SEEDS) --first $(FIRST)
+
+ROUNDS ?= 10
+
+chaos: $(STAMP) ## kill the controller while people talk: make chaos ROUNDS=10
+	$(PY) -m tests.lab.chaos --rounds $(ROUNDS)
+
+docs: $(STAMP) ## write the pages that are made from the code
+	$(PY) -m tools.states
 
 conf: $(STAMP) ## render asterisk-conf/ for your own Asterisk: make conf DEST=/etc/asterisk
 	@$(PY) -m tests.lab.conf "$(DEST)"

@@ -274,4 +274,7 @@ class _Service:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             if not len(self._inbox) and not len(self._outbox):
-                await self._worker.run(self._store.checkpoint)
+                try:
+                    await self._worker.run(self._store.checkpoint)
+                except StoreError as error:  # a turn that can't be committed is another matter
+                    log.warning("the write-ahead log stays as it is", error=str(error))

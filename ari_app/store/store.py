@@ -5,6 +5,7 @@ the controller believed (`version` of a call, `reserved_by` of an agent), and on
 controller owns the shard (`epoch`). All methods block and belong in one worker thread.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -139,11 +140,11 @@ class Store:
 
     def data_version(self) -> int:
         """A number that changes when somebody else has written to the database."""
-        return int(self._driver().execute("PRAGMA data_version").fetchone()[0])
+        return int(self._pragma("data_version")[0])
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log back into the file; for idle moments."""
-        self._driver().execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._pragma("wal_checkpoint(PASSIVE)")
 
     def phone_made(self, phone: plans.Phone, problem: str) -> None:
         """Asterisk took the phone ("" for no problem), or would not.
@@ -190,9 +191,14 @@ class Store:
             reason = getattr(error, "orig", None) or error
             raise StoreError(f"the database can't be used now: {reason}") from error
 
-    def _driver(self) -> Any:
-        """The sqlite3 connection itself, for what must not begin a transaction."""
-        return self._connection.connection.driver_connection
+    def _pragma(self, name: str) -> Any:
+        """A row, asked of the sqlite3 connection itself: it must not begin a transaction."""
+        driver = self._connection.connection.driver_connection
+        assert driver is not None
+        try:
+            return driver.execute(f"PRAGMA {name}").fetchone()
+        except sqlite3.Error as error:  # e.g. the disk is full, and the checkpoint needs some of it
+            raise StoreError(f"the database can't be used now: {error}") from error
 
     def _check_epoch(self, connection: Connection) -> None:
         query = select(SHARD.c.epoch).where(SHARD.c.name == self._shard)

@@ -46,6 +46,7 @@ class Controller:
             "app": asterisk.app,
             "region": "DE",
             "log_format": "json",
+            "health_bind": "",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

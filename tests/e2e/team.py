@@ -284,7 +284,9 @@ def _join(rows: Connection, number: str, name: str, phones: Sequence[str], posit
     """The agent, made if need be with its phones, becomes a member."""
     agent = rows.execute(select(AGENT.c.id).where(AGENT.c.name == name)).scalar()
     if agent is None:
-        agent = rows.execute(insert(AGENT).values(name=name, removed=False)).inserted_primary_key[0]
+        made = rows.execute(insert(AGENT).values(name=name, removed=False)).inserted_primary_key
+        assert made is not None
+        agent = made[0]
         for phone in phones or (PHONES.get(name, name),):
             device = {"endpoint": f"PJSIP/{phone}", "managed": False, "digest": "", "problem": ""}
             rows.execute(insert(DEVICE).values(agent_id=agent, state="ready", **device))

@@ -141,6 +141,30 @@ async def test_a_talk_of_the_fallback_outlives_our_return(team: Team) -> None:
     assert call.name == "ann"
 
 
+async def test_the_controller_dies_for_good_while_a_caller_waits(team: Team) -> None:
+    """The dead man's switch of the dialplan; the history tells it once a controller is back."""
+    number = await team.number(["ann"], ring_s=2)
+    asterisk = team.controller.asterisk
+    asterisk.set_global(f"FALLBACK_AFTER_{number[1:]}", "2")
+    ann = await team.phone("ann", rings_forever)
+    caller = await team.caller(number)
+    ring = await ann.rings()
+    await caller.rings()
+    await team.settled()
+    await team.controller.kill9()
+    ring.reject(480)
+    again = await ann.rings(5)  # 2 s after the call came: the fallback's own Dial
+    again.answer(ANN_HZ)
+    await caller.answered()
+    await caller.hears(ANN_HZ)
+    await caller.hang_up()
+    asterisk.set_global(f"FALLBACK_AFTER_{number[1:]}", "")
+    await team.controller.start()
+    (call,) = await in_history(team, number, "answered by the fallback")
+    assert call.name == "ann"
+    await team.nothing_left()
+
+
 NAMES = [
     'x" how=message end',
     "Robert'); DROP TABLE call;--",

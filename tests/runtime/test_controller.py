@@ -33,7 +33,7 @@ class Office:
         self.worker = Worker()
         self.store = Store(engine, "team")
         self.store.take_over()
-        self.store._driver().execute("PRAGMA busy_timeout = 1")
+        self.store._pragma("busy_timeout = 1")
         self.outbox = Outbox(self.send, "team", self.inbox.put, system_clock, tasks.create_task)
         self.controller = Controller(
             mind=Mind(self.store.load(), Directory("DE", {}), system_clock()),

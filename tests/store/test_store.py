@@ -229,7 +229,7 @@ def test_a_talk_and_its_leg_come_back_whole(store):
 
 def test_a_locked_database_is_a_store_error_and_works_again_after(store, team):
     store.read_config(at=1)
-    store._driver().execute("PRAGMA busy_timeout = 10")
+    store._pragma("busy_timeout = 10")
     with database.writing(team) as other:
         other.execute(text("UPDATE number SET label = 'x'"))
         with pytest.raises(StoreError, match="database is locked"):
