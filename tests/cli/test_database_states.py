@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ari_app.store import engine as database
+
 FAILED = 1
 CHECKOUT = Path(__file__).parents[2]
 COMMANDS = [
