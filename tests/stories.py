@@ -13,6 +13,7 @@ from ari_app.core.commands import (
     AnswerCaller,
     Command,
     EndTalk,
+    Guard,
     HangUpCaller,
     HangUpLeg,
     JoinTalk,
@@ -90,6 +91,7 @@ class Story:
         self.mind = Mind(Loaded((), {}, {}, (), 1, 1), Directory("DE", {}), START_AT)
         self.directory, self.live = self.mind.directory, self.mind.live
         self.asked: list[Command] = []
+        self.guards: list[int] = []  # apart: they go with what is asked, and say nothing themselves
         self.sent: list[Sent] = []
         self.records: list[Record] = []
         self.attempts: list[core_agent.Attempted] = []
@@ -178,7 +180,9 @@ class Story:
         self.records += batch.records
         self.attempts += batch.attempts
         self.sent += sent
-        self.asked += [each.command for each in sent]
+        commands = [each.command for each in sent]
+        self.asked += [command for command in commands if not isinstance(command, Guard)]
+        self.guards += [command.after_s for command in commands if isinstance(command, Guard)]
         self.over |= {id_: call for id_, call in turn.calls.items() if is_over(call)}
 
     # --- what can be seen ---

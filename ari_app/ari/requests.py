@@ -82,7 +82,7 @@ _REASONS: Final = {
 }
 
 
-def request(command: commands.Command, app: str) -> Request:  # noqa: PLR0911 - a table
+def request(command: commands.Command, app: str) -> Request:  # noqa: C901, PLR0911 - a table
     """The request that carries out `command` in Stasis application `app`.
 
     ValueError for an endpoint that is not exactly PJSIP/name, or ids out of bounds.
@@ -90,6 +90,9 @@ def request(command: commands.Command, app: str) -> Request:  # noqa: PLR0911 - 
     match command:
         case commands.RingBack():
             return _on_channel("POST", command.channel, "/ring", gone=_CHANNEL_GONE)
+        case commands.Guard():
+            query = (("variable", "TIMEOUT(absolute)"), ("value", str(command.after_s)))
+            return _on_channel("POST", command.channel, "/variable", query, _CHANNEL_GONE)
         case commands.Ring():
             return _ring(command, app)
         case commands.HangUpLeg():

@@ -106,6 +106,14 @@ def fallback_phones(number: str, endpoints: Iterable[str]) -> Request:
     return global_variable(f"FALLBACK_{digits}", "&".join(map(clean.endpoint, endpoints)))
 
 
+def fallback_after(number: str, after_s: int) -> Request:
+    """How long [inbound] lets a caller of `number` be in our hands before we must be dead."""
+    digits = clean.number(number).lstrip("+")
+    if not digits.isdigit():
+        raise ValueError(f"not a number: {number[:100]!r}")
+    return global_variable(f"FALLBACK_AFTER_{digits}", str(after_s) if after_s else "")
+
+
 def ha1(name: str, password: str, realm: str = REALM) -> str:
     """What SIP digest needs instead of the password: MD5 of name:realm:password (RFC 2617)."""
     secret = f"{name}:{realm}:{password}".encode()

@@ -48,6 +48,20 @@ class RingBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Should we die for good, the caller goes on to the fallback after `after_s`; 0 is never.
+
+    Asterisk's own absolute timeout, which runs without us. It must be 0 before a talk begins and
+    before the caller goes on in the dialplan, or it would cut these off (docs/recovery.md).
+    """
+
+    repeat: ClassVar[Repeat] = Repeat.SAFE
+    call: int
+    channel: str
+    after_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ring:
     """Ring one device, but not after `until_at`.
 
@@ -141,6 +155,7 @@ def is_too_late(command: "Command", at: int) -> bool:
 
 Command = (
     RingBack
+    | Guard
     | Ring
     | HangUpLeg
     | AnswerCaller

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ari_app.core.call import CLOSE_S, Call, Leaving, Why
-from ari_app.core.commands import LeaveTo
+from ari_app.core.commands import Guard, LeaveTo
 from ari_app.core.events import after
 from ari_app.core.plan import Exit, Plan
 from ari_app.core.step import Step
@@ -29,4 +29,5 @@ def leave(step: Step, to: Exit, why: Why, at: int) -> Step:
     """Send the caller on into the dialplan."""
     call = step.call
     step = step.to(Leaving(why, after(at, CLOSE_S), to))
-    return step.ask(LeaveTo(call.id, call.channel, to.context, to.extension))
+    leaves = LeaveTo(call.id, call.channel, to.context, to.extension)
+    return step.ask(Guard(call.id, call.channel, 0), leaves)

@@ -56,6 +56,9 @@ class Plan:
     members: tuple[Member, ...]
 
 
+# How much longer than `max_wait_s` a caller may be in our hands before we must be dead.
+GUARD_S = 60
+
 # What a call to a number that isn't ours goes by: nobody to ring, an announcement, version 0.
 UNKNOWN_NUMBER = Plan(
     number="",

@@ -21,6 +21,7 @@ from ari_app.core.call import (
 from ari_app.core.commands import (
     AnswerCaller,
     Command,
+    Guard,
     HangUpLeg,
     HangUpReason,
     JoinTalk,
@@ -81,6 +82,7 @@ def connect(step: Step, leg: Leg, at: int) -> Step:
     """Bring the caller and the accepted leg together; the caller is answered only once."""
     call = step.call
     until_at = after(at, CONNECT_S)
+    step = step.ask(Guard(call.id, call.channel, 0))
     if not call.caller_answered:
         step = replace(step, call=replace(call, caller_answered=True))
         step = step.ask(AnswerCaller(call.id, call.channel))

@@ -5,8 +5,9 @@ from dataclasses import replace
 from ari_app.core import legs
 from ari_app.core.agent import Outcome
 from ari_app.core.call import CLOSE_S, Call, Connecting, Ended, Leaving, Leg, Talking, Waiting, Why
-from ari_app.core.commands import EndTalk, HangUpCaller, HangUpReason, RingBack
+from ari_app.core.commands import EndTalk, Guard, HangUpCaller, HangUpReason, RingBack
 from ari_app.core.events import (
+    MICROSECONDS,
     CallerLeft,
     DeadlineReached,
     JoinedTalk,
@@ -16,7 +17,7 @@ from ari_app.core.events import (
     after,
 )
 from ari_app.core.handlers import HANDLERS, leave, on
-from ari_app.core.plan import Plan
+from ari_app.core.plan import GUARD_S, Plan
 from ari_app.core.step import Step, close, connect, free, settle
 
 # --- connecting: an agent accepted ----------------------------------------------------------
@@ -130,6 +131,8 @@ HANDLERS[Talking, DeadlineReached] = closing_deadline
 
 
 def _lose_agent(step: Step, leg: Leg, at: int) -> Step:
-    step = settle(step.ask(EndTalk(step.call.id)), leg.agent, Outcome.DROPPED, at, leg.dialled_at)
-    step = step.ask(RingBack(step.call.id, step.call.channel))
-    return free(step, leg.agent, at)
+    call = step.call
+    step = settle(step.ask(EndTalk(call.id)), leg.agent, Outcome.DROPPED, at, leg.dialled_at)
+    left_s = max(0, call.give_up_at - at) // MICROSECONDS
+    guard = Guard(call.id, call.channel, left_s + GUARD_S)
+    return free(step.ask(RingBack(call.id, call.channel), guard), leg.agent, at)

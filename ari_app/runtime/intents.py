@@ -13,7 +13,7 @@ import structlog
 from ari_app.ari import setup
 from ari_app.ari.client import Reply
 from ari_app.ari.requests import Outcome, Request, outcome
-from ari_app.core.plan import Plan
+from ari_app.core.plan import GUARD_S, Plan
 from ari_app.runtime.clock import Clock
 from ari_app.runtime.happenings import ConfigRead
 from ari_app.runtime.worker import Worker
@@ -22,6 +22,9 @@ from ari_app.store.plans import READY, UNWANTED, Config, Phone
 from ari_app.store.store import Store
 
 POLL_S = 0.2
+
+Fallback = tuple[int, tuple[str, ...]]  # after how many seconds, and which phones
+NO_FALLBACK: Fallback = (0, ())
 
 log = structlog.get_logger()
 
@@ -47,7 +50,7 @@ class Settings:
         self._clock = clock
         self._version = -1
         self._connected = False
-        self._fallbacks: dict[str, tuple[str, ...]] = {}
+        self._fallbacks: dict[str, Fallback] = {}
         self._tell_all = False
         self._config = Config({}, frozenset(), ())
 
@@ -102,11 +105,14 @@ class Settings:
             await self.read()
 
     async def _set_fallbacks(self, config: Config) -> None:
-        wanted = {number: _phones_of(plan) for number, plan in config.plans.items()}
-        wanted |= {number: () for number in self._fallbacks if number not in wanted}
-        for number, endpoints in wanted.items():
-            if self._fallbacks.get(number) != endpoints:
+        """What the dialplan does without us: whom it rings, and when it stops believing in us."""
+        wanted = {number: _fallback_of(plan) for number, plan in config.plans.items()}
+        wanted |= {number: NO_FALLBACK for number in self._fallbacks if number not in wanted}
+        for number, fallback in wanted.items():
+            if self._fallbacks.get(number) != fallback:
+                after_s, endpoints = fallback
                 await self._send(setup.fallback_phones(number, endpoints))
+                await self._send(setup.fallback_after(number, after_s))
         self._fallbacks = wanted
 
     async def _follow_phones(self, config: Config, *, everything: bool) -> bool:
@@ -142,6 +148,10 @@ class Settings:
             said = reply.body[:200].decode(errors="replace")
             return f"Asterisk answers {reply.status} to {request.path}: {said}"
         return None
+
+
+def _fallback_of(plan: Plan) -> Fallback:
+    return plan.max_wait_s + GUARD_S, _phones_of(plan)
 
 
 def _phones_of(plan: Plan) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Used at a start and after each reconnect. The commands that a killed controller 
 finished here by their own rule; everything else is `core.reconcile`'s.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ari_app.ari import observe as edge
@@ -49,11 +49,20 @@ def seen_from(observed: edge.Observed, since_at: int, at: int) -> Seen:
     return Seen(at, since_at, callers, legs, talks)
 
 
-def adopt(observed: edge.Observed, translator: Translator, app: str, at: int) -> list[CallArrived]:
-    """Callers in our app that we never heard of: their StasisStart went to a dead socket."""
+def adopt(
+    observed: edge.Observed,
+    translator: Translator,
+    app: str,
+    at: int,
+    left: Collection[str] = (),
+) -> list[CallArrived]:
+    """Callers in our app that we never heard of: their StasisStart went to a dead socket.
+
+    `left`: who left while we looked; the observation may show them still, and they are no calls.
+    """
     arrived = []
     for channel in observed.channels.values():
-        if not channel.in_app or parse_leg(channel.id) is not None:
+        if not channel.in_app or parse_leg(channel.id) is not None or channel.id in left:
             continue
         start = wire.StasisStart(
             application=app,

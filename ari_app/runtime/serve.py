@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
@@ -39,6 +40,7 @@ from ari_app.store.engine import StoreError
 from ari_app.store.store import Loaded, LostRaceError, Store
 
 FINISH_S = 3
+MAX_LEFT = 10_000  # who may leave while we look
 OBSERVE_AGAIN_S = 0.5
 LOOK_AROUND_S = 60
 CHECKPOINT_S = 30
@@ -118,6 +120,7 @@ class _Service:
         self._clock = system_clock
         self._next_call = loaded.next_call
         self._looked = asyncio.Event()
+        self._left: deque[tuple[int, str]] = deque(maxlen=MAX_LEFT)
         self._inbox = Inbox(self._clock, settings.inbox_limit)
         self._outbox = Outbox(send, settings.app, self._inbox.put, self._clock, tasks.create_task)
         directory = Directory(settings.region, loaded.plans)
@@ -214,6 +217,8 @@ class _Service:
     # --- what the client calls; each returns at once ---
 
     def _on_event(self, event: wire.WireEvent) -> None:
+        if isinstance(event, wire.StasisEnd):
+            self._left.append((self._clock(), event.channel.id))
         happening = self._translator.translate(event, self._clock())
         if happening is not None:
             self._inbox.put(happening)
@@ -247,7 +252,8 @@ class _Service:
             self._spawn(self._look())
             return
         at = self._clock()
-        for arrived in recover.adopt(observed, self._translator, self._app, at):
+        left = {channel for left_at, channel in self._left if left_at >= since_at}
+        for arrived in recover.adopt(observed, self._translator, self._app, at, left):
             self._inbox.put(arrived)
         seen = recover.seen_from(observed, since_at, at)
         self._inbox.put(Observed(seen))

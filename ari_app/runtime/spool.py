@@ -75,16 +75,21 @@ class Spool:
         self._send = send
         self._resolve = resolve
         self._new_call_id = new_call_id
+        self._trouble = ""
         self._stays: set[str] = set()  # imported, but we may not remove it
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
+            trouble = ""
             try:
                 await self.look()
             except (OSError, StoreError) as error:
-                log.warning("the fallback's spool can't be read now", error=str(error))
+                trouble = str(error)
+            if trouble and trouble != self._trouble:  # once, not once a second
+                log.warning("the fallback's spool can't be read now", error=trouble)
+            self._trouble = trouble
 
     async def look(self) -> int:
         """Import what has ended; how many calls that were."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from ari_app.ari import wire
+from ari_app.ari.ids import PREFIX
 from ari_app.ari.observe import Observed, SeenChannel
 from ari_app.ari.requests import Request
 
@@ -19,7 +20,7 @@ APP = "sharedline"
 
 @dataclass(slots=True)
 class Channel:
-    """A caller's channel (`args` set) or a leg (`endpoint` set)."""
+    """A caller's channel, or a leg (`endpoint` set). `args` are those of its StasisStart."""
 
     id: str
     state: str
@@ -28,6 +29,8 @@ class Channel:
     endpoint: str = ""
     in_app: bool = False
     bridge: str = ""
+    cause: int = 0  # of its hang-up by the phone: 16 once it was in a bridge
+    watched: bool = True  # the application hears of its states and its end
 
 
 class World(Protocol):
@@ -65,17 +68,13 @@ class Asterisk:
         if self.emit is None:
             return False
         self.channels[channel.id] = channel
-        channel.in_app = True
-        self._tell(
-            wire.StasisStart(application=APP, args=list(channel.args), channel=_seen(channel))
-        )
+        self._enters(channel)
         return True
 
     def phone_rang(self, id_: str) -> None:
         """The phone answers 180."""
         if (channel := self.channels.get(id_)) is not None and channel.state == "Down":
-            channel.state = "Ringing"
-            self._tell(wire.ChannelStateChange(application=APP, channel=_seen(channel)))
+            self._becomes(channel, "Ringing")
 
     def phone_answered(self, id_: str) -> None:
         """The phone picks up; a leg that no controller can take is hung up."""
@@ -85,9 +84,8 @@ class Asterisk:
         if self.emit is None:
             self._end(channel, cause=0, by_us=False)
             return
-        channel.state, channel.in_app = "Up", True
-        self._tell(wire.ChannelStateChange(application=APP, channel=_seen(channel)))
-        self._tell(wire.StasisStart(application=APP, args=["leg"], channel=_seen(channel)))
+        self._becomes(channel, "Up")
+        self._enters(channel)
 
     def phone_refused(self, id_: str, cause: int, sip: int) -> None:
         """The phone answers with a failure."""
@@ -98,7 +96,7 @@ class Asterisk:
     def hangs_up(self, id_: str) -> None:
         """The caller, or the person at the phone, hangs up."""
         if (channel := self.channels.get(id_)) is not None:
-            self._end(channel, cause=16, by_us=False)
+            self._end(channel, cause=channel.cause, by_us=False)
 
     def crashes(self) -> None:
         """Asterisk is killed and started again: nothing is left, and no event says so."""
@@ -109,10 +107,9 @@ class Asterisk:
         """GET /applications, /channels and /bridges."""
         return Observed(
             {
-                channel.id: SeenChannel(
-                    channel.id, channel.state, channel.in_app, channel.caller, channel.args
-                )
+                channel.id: _observed(channel)
                 for channel in self.channels.values()
+                if channel.in_app or channel.id.startswith(PREFIX)
             },
             {bridge: frozenset(members) for bridge, members in self.bridges.items()},
         )
@@ -128,7 +125,7 @@ class Asterisk:
                 return self._originate(query)
             case "DELETE", ["channels", id_]:
                 return self._hang_up(id_, query["reason"])
-            case "POST", ["channels", id_, "ring" | "answer" | "continue" as action]:
+            case "POST", ["channels", id_, "ring" | "answer" | "continue" | "variable" as action]:
                 return self._on_caller(id_, action, query)
             case "POST", ["bridges"]:
                 return self._make_bridge(query["bridgeId"])
@@ -147,7 +144,8 @@ class Asterisk:
             return 409
         if not self._world.phone_is_registered(endpoint):
             return 500
-        channel = Channel(id_, "Down", endpoint=endpoint)
+        caller, args = _caller_id(query["callerId"]), (query["appArgs"],)
+        channel = Channel(id_, "Down", caller, args, endpoint, watched=self._app_lives())
         self.channels[id_] = channel
         self._world.phone_rings(channel)
         return 200
@@ -166,8 +164,8 @@ class Asterisk:
             return 404
         if not channel.in_app:
             return 409
-        if action == "answer":
-            channel.state = "Up"
+        if action == "answer" and channel.state != "Up":
+            self._becomes(channel, "Up")
         if action == "continue":
             self._leave_bridge(channel)
             channel.in_app = False
@@ -199,7 +197,7 @@ class Asterisk:
         for each in wanted:
             channel = self.channels[each]
             self._leave_bridge(channel)
-            channel.bridge = id_
+            channel.bridge, channel.cause = id_, 16
             self.bridges[id_].append(each)
             self._tell(
                 wire.ChannelEnteredBridge(
@@ -211,6 +209,21 @@ class Asterisk:
 
     # --- inside ---
 
+    def _app_lives(self) -> bool:
+        """Without a socket the application lives as long as something of its own."""
+        mine = any(_is_mine(channel) for channel in self.channels.values())
+        return self.emit is not None or mine or bool(self.bridges)
+
+    def _becomes(self, channel: Channel, state: str) -> None:
+        channel.state = state
+        if channel.watched:
+            self._tell(wire.ChannelStateChange(application=APP, channel=_seen(channel)))
+
+    def _enters(self, channel: Channel) -> None:
+        channel.in_app = True
+        args = list(channel.args)
+        self._tell(wire.StasisStart(application=APP, args=args, channel=_seen(channel)))
+
     def _leave_bridge(self, channel: Channel) -> None:
         if channel.bridge:
             self.bridges[channel.bridge].remove(channel.id)
@@ -221,7 +234,8 @@ class Asterisk:
         del self.channels[channel.id]
         if channel.in_app:
             self._tell(wire.StasisEnd(application=APP, channel=_seen(channel)))
-        if channel.endpoint:  # an inbound channel gives no ChannelDestroyed after its StasisEnd
+        # An inbound channel gives no ChannelDestroyed after its StasisEnd.
+        if channel.endpoint and channel.watched:
             self._tell(
                 wire.ChannelDestroyed(
                     application=APP, cause=cause, tech_cause=sip, channel=_seen(channel)
@@ -236,3 +250,18 @@ class Asterisk:
 
 def _seen(channel: Channel) -> wire.Channel:
     return wire.Channel(channel.id, channel.state, channel.caller)
+
+
+def _is_mine(channel: Channel) -> bool:
+    """An originated leg is the application's from its first moment, if there was one."""
+    return channel.in_app or (bool(channel.endpoint) and channel.watched)
+
+
+def _observed(channel: Channel) -> SeenChannel:
+    args = channel.args if channel.in_app else ()
+    return SeenChannel(channel.id, channel.state, _is_mine(channel), channel.caller, args)
+
+
+def _caller_id(text: str) -> wire.CallerID:
+    name, _, number = text.rpartition(" ")
+    return wire.CallerID(name.strip('"'), number.strip("<>"))

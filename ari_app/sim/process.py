@@ -5,14 +5,15 @@ a request a moment each way, an event a moment to arrive. A killed process simpl
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 from ari_app.ari import requests, wire
 from ari_app.ari.observe import Observed
-from ari_app.ari.requests import UNKNOWN, UNSENT, Outcome
+from ari_app.ari.requests import UNKNOWN, UNSENT, Outcome, Request
 from ari_app.ari.translate import Translator
 from ari_app.core.commands import Command, is_too_late
-from ari_app.core.events import CommandDone, CommandFailed
+from ari_app.core.events import CommandDone, CommandFailed, after
 from ari_app.runtime import recover
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Answered, ConfigRead, Happening
@@ -21,8 +22,15 @@ from ari_app.runtime.mind import Mind, Patience
 from ari_app.runtime.outbox import PAUSES_S, TOO_LATE, Lanes, may_repeat
 from ari_app.runtime.turn import Turn
 from ari_app.sim.asterisk import APP, Asterisk
-from ari_app.sim.invariants import Invariants
-from ari_app.sim.memory import MemoryStore
+from ari_app.sim.invariants import Invariants, Tell
+from ari_app.sim.memory import Keeper
+from ari_app.sim.script import (
+    AFTER_COMMIT,
+    BEFORE_COMMIT,
+    BEFORE_REQUEST,
+    REQUEST_DONE,
+    REQUEST_SENT,
+)
 from ari_app.sim.world import World
 from ari_app.store.engine import StoreError
 from ari_app.store.store import Sent
@@ -32,6 +40,17 @@ LOOK_S = 60.0
 RETRY_S = 0.25
 NETWORK_S = (0.0002, 0.004)
 COMMIT_S = (0.0001, 0.003)
+POLL_S = (0.0, 0.25)  # until a change of the settings is noticed
+OBSERVE_AGAIN_S = 1.0
+FLUTTER_S = 3.0
+
+
+@dataclass(slots=True)
+class Weather:
+    """What is wrong between Asterisk and whoever of us lives now."""
+
+    http_is_dead: bool = False
+    events_flutter: bool = False
 
 
 class Process:
@@ -41,20 +60,24 @@ class Process:
         self,
         world: World,
         asterisk: Asterisk,
-        store: MemoryStore,
+        store: Keeper,
         invariants: Invariants,
         dice: Random,
+        weather: Weather,
         killed: Callable[[], None],
+        tell: Tell,
     ) -> None:
         self._world = world
         self._asterisk = asterisk
         self._store = store
         self._invariants = invariants
         self._dice = dice
+        self._weather = weather
         self._killed = killed
+        self._tell = tell
         self.alive = True
-        self.kill_point = ""
-        self.http_is_dead = False
+        self._kill_point, self._kill_in = "", 0
+        self._socket = 0
         self._inbox: list[Happening] = []
         self._lanes = Lanes()
         self._busy = True
@@ -72,12 +95,17 @@ class Process:
         self._translator = Translator(APP, directory.resolve, self._new_call, callers)
         self.mind = Mind(self._loaded, directory, self._world.at)
         self._inbox.append(ConfigRead(*self._store.read_config(self._world.at)))
+        self._invariants.controller_starts()
+
+    def doom(self, point: str, nth: int) -> None:
+        """Kill it the `nth` time it comes to this point."""
+        self._kill_point, self._kill_in = point, nth
 
     def kill(self) -> None:
-        """Kill -9: the socket closes, and nothing that was planned here happens any more."""
+        """Kill -9: the socket closes; of what was planned here, only sent requests still happen."""
         if self.alive:
+            self._tell("fault", f"the controller is killed: {self._kill_point}")
             self.alive = False
-            self._invariants.killed()
             self.disconnect()
             self._killed()
 
@@ -88,23 +116,49 @@ class Process:
             self._soon(self._look)
 
     def disconnect(self) -> None:
-        """The websocket is cut."""
+        """The websocket is cut; what is in it is lost."""
+        self._socket += 1
         self._asterisk.emit = None
         self.mind.blind = True
+
+    def settings_changed(self) -> None:
+        """Somebody wrote to the database: read the settings as soon as that can be done."""
+        self._soon(self._read_settings, POLL_S)
+
+    def _read_settings(self) -> None:
+        try:
+            self._put(ConfigRead(*self._store.read_config(self._world.at)))
+        except StoreError:
+            self.settings_changed()
+
+    def is_at_rest(self) -> bool:
+        """Sees everything, and has nothing to decide."""
+        return self.alive and not self._busy and not self.mind.blind and not self._inbox
 
     # --- events in ---
 
     def _on_wire(self, event: wire.WireEvent) -> None:
         """Events of one channel keep their order; others may pass each other."""
         channel = getattr(getattr(event, "channel", None), "id", "")
-        delay = round(self._dice.uniform(*NETWORK_S) * 1e6)
-        at = max(self._world.at + delay, self._last_event_at.get(channel, 0))
+        delay_s, times = self._dice.uniform(*NETWORK_S), 1
+        if self._weather.events_flutter:
+            delay_s += FLUTTER_S * self._dice.random() ** 4  # most come at once
+            times += self._dice.random() < 0.3
+        at = max(after(self._world.at, delay_s), self._last_event_at.get(channel, 0))
         self._last_event_at[channel] = at
-        self._world.at_instant(at, lambda: self._on_event(event))
+        for _ in range(times):
+            self._plan_event(at, event)
+
+    def _plan_event(self, at: int, event: wire.WireEvent) -> None:
+        socket = self._socket
+
+        def if_open() -> None:
+            if self._socket == socket:  # else it was written into a socket that is dead by now
+                self._on_event(event)
+
+        self._world.at_instant(at, if_open)
 
     def _on_event(self, event: wire.WireEvent) -> None:
-        if not self.alive or self._asterisk.emit is None:
-            return  # written into a socket that is dead by now
         happening = self._translator.translate(event, self._world.at)
         if happening is not None:
             self._put(happening)
@@ -112,6 +166,9 @@ class Process:
     def _look(self) -> None:
         """After a connect, and every LOOK_S: what was missed, or could not be cleared away."""
         if self._asterisk.emit is None:
+            return
+        if self._weather.http_is_dead:
+            self._soon(self._look, (OBSERVE_AGAIN_S, OBSERVE_AGAIN_S))
             return
         since_at, observed = self._world.at, self._asterisk.observe()
         self._soon(lambda: self._looked_at(observed, since_at))
@@ -137,10 +194,6 @@ class Process:
         self._inbox.append(happening)
         self._soon(self._turn)
 
-    def wake(self) -> None:
-        """A deadline may have come."""
-        self._turn()
-
     # --- turns ---
 
     def _turn(self) -> None:
@@ -156,7 +209,7 @@ class Process:
         turn = self.mind.turn(happened, self._world.at)
         if turn.faults:
             raise turn.faults[0].error
-        if self._dies_at("before commit"):
+        if self._dies_at(BEFORE_COMMIT):
             return
         try:
             self._store.commit(turn.batch())
@@ -165,7 +218,8 @@ class Process:
             return
         self._patience = None
         self._invariants.nobody_overtakes(turn, self.mind)
-        if self._dies_at("after commit"):
+        self._tell_steps(turn)
+        if self._dies_at(AFTER_COMMIT):
             return
         self._soon(lambda: self._committed(turn), COMMIT_S)
 
@@ -190,9 +244,22 @@ class Process:
         self._turn()
 
     def _dies_at(self, point: str) -> bool:
-        if self.kill_point == point:
-            self.kill()
+        if self._kill_point == point:
+            self._kill_in -= 1
+            if self._kill_in <= 0:
+                self.kill()
         return not self.alive
+
+    def _tell_steps(self, turn: Turn) -> None:
+        for record in turn.batch().records:
+            names = ", ".join(type(command).__name__ for command in record.commands)
+            self._tell(
+                "step",
+                f"call {record.event.call}: {type(record.event).__name__}"
+                f" {record.before or '-'} -> {record.after}"
+                + (f" | {names}" if names else "")
+                + (f" (ignored: {record.ignored})" if record.ignored else ""),
+            )
 
     # --- commands out ---
 
@@ -202,36 +269,40 @@ class Process:
                 self._send(sent, 0)
 
     def _send(self, sent: Sent, tries: int) -> None:
-        self._soon(lambda: self._arrives(sent, tries))
-
-    def _arrives(self, sent: Sent, tries: int) -> None:
+        """A request that is on its way arrives, even if its sender dies meanwhile."""
+        if not self.alive or self._dies_at(BEFORE_REQUEST):
+            return
         request = requests.request(sent.command, APP)
         if is_too_late(sent.command, self._world.at):
-            status = TOO_LATE.status
-        elif self.http_is_dead and self._dice.random() < 0.5:
-            status = UNKNOWN if self._dice.random() < 0.5 else UNSENT
-        else:
-            status = self._asterisk.carry_out(request)
-            status = UNKNOWN if self.http_is_dead else status
-        if self._dies_at("after command 1"):
+            self._soon(lambda: self._answered(sent, request, TOO_LATE.status, tries))
             return
-        if self.kill_point == "after command 2":
-            self.kill_point = "after command 1"
-        self._soon(lambda: self._answered(sent, request, status, tries))
+        network_s = self._dice.uniform(*NETWORK_S)
+        self._world.soon(network_s, lambda: self._arrives(sent, request, tries))
+        self._dies_at(REQUEST_SENT)
+
+    def _arrives(self, sent: Sent, request: Request, tries: int) -> None:
+        status = self._carried_out(request)
+        self._tell("request", f"{request.method} {request.path}: {_STATUS.get(status, status)}")
+        if self.alive and not self._dies_at(REQUEST_DONE):
+            self._soon(lambda: self._answered(sent, request, status, tries))
+
+    def _carried_out(self, request: Request) -> int:
+        if not self._weather.http_is_dead:
+            return self._asterisk.carry_out(request)
+        if self._dice.random() < 0.5:
+            return UNKNOWN if self._dice.random() < 0.5 else UNSENT
+        self._asterisk.carry_out(request)
+        return UNKNOWN
 
     def _answered(self, sent: Sent, request: requests.Request, status: int, tries: int) -> None:
         if may_repeat(sent.command, status) and tries < len(PAUSES_S):
-            self._world.soon(PAUSES_S[tries], lambda: self._retry(sent, tries + 1))
+            self._world.soon(PAUSES_S[tries], lambda: self._send(sent, tries + 1))
             return
         event = _answer(sent.command, requests.outcome(request, status), self._world.at)
         self._put(Answered(sent.id, event))
         following = self._lanes.answered(sent.command.call)
         if following is not None:
             self._send(following, 0)
-
-    def _retry(self, sent: Sent, tries: int) -> None:
-        if self.alive:
-            self._send(sent, tries)
 
     # --- inside ---
 
@@ -245,6 +316,9 @@ class Process:
                 deed()
 
         self._world.soon(self._dice.uniform(*between_s), if_alive)
+
+
+_STATUS = {UNKNOWN: "no answer", UNSENT: "not sent"}
 
 
 def _answer(command: Command, outcome: Outcome, at: int) -> CommandDone | CommandFailed:

@@ -1,14 +1,19 @@
 """What happens in a seed: a list of callers and faults that can be written down and cut short.
 
-A seed makes a script; a script and its seed replay exactly. The shrinker takes items away, so each
-item brings its own chances with it (`luck`) rather than drawing from a common stream.
+A seed makes a script; a script and its seed replay exactly. Taking an item away changes what comes
+after it only through what it did, and through the common dice of network and phones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, get_args
+
+import msgspec
 
 NUMBERS = ("+493011111", "+493022222")
+AGENTS = 5
 CALLERS, HORIZON_S = 24, 240.0
+STARTS_IN_S = 0.05  # no process is there sooner after its predecessor's death
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +29,28 @@ class CallerItem:
 
 @dataclass(frozen=True, slots=True)
 class KillItem:
-    """The controller is killed at `point` of its first turn after `at_s`, and away for `away_s`.
+    """The controller is killed the `nth` time after `at_s` that it passes `point`.
 
-    Points: before the commit, after it, or after the n-th command of a turn has left.
+    The next one starts after `away_s`. Points are in the order of a turn; see `POINTS`.
     """
 
     at_s: float
     point: str
+    nth: int
     away_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class CutItem:
-    """The websocket is cut for `away_s`; the controller lives."""
+    """The websocket is cut for `away_s`; the controller lives, events are lost."""
+
+    at_s: float
+    away_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FlutterItem:
+    """For `away_s` events come late, up to seconds, and some come twice."""
 
     at_s: float
     away_s: float
@@ -44,7 +58,7 @@ class CutItem:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseItem:
-    """Commits fail for `away_s`."""
+    """Somebody else has the database locked for `away_s`."""
 
     at_s: float
     away_s: float
@@ -68,24 +82,72 @@ class CrashItem:
 
 @dataclass(frozen=True, slots=True)
 class PhoneItem:
-    """A phone is gone for `away_s`."""
+    """A phone is gone for `away_s`: nobody can ring it. If it `drops`, its calls end as well."""
 
     at_s: float
     endpoint: str
     away_s: float
+    drops: bool
 
 
-Item = CallerItem | KillItem | CutItem | DatabaseItem | HttpItem | CrashItem | PhoneItem
-POINTS = ("before commit", "after commit", "after command 1", "after command 2")
+@dataclass(frozen=True, slots=True)
+class SettingsItem:
+    """An admin gives the number these members, in this order, and this time to ring."""
+
+    at_s: float
+    number: str
+    agents: tuple[int, ...]
+    ring_s: int
+
+
+Item = (
+    CallerItem
+    | KillItem
+    | CutItem
+    | FlutterItem
+    | DatabaseItem
+    | HttpItem
+    | CrashItem
+    | PhoneItem
+    | SettingsItem
+)
+
+BEFORE_COMMIT, AFTER_COMMIT = "before commit", "after commit"
+BEFORE_REQUEST = "before request"  # committed, and never sent
+REQUEST_SENT = "request sent"  # it will take effect with nobody there to hear
+REQUEST_DONE = "request done"  # it took effect; the answer is lost
+POINTS = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_REQUEST, REQUEST_SENT, REQUEST_DONE)
 
 
 def write(seed: int, endpoints: tuple[str, ...], *, faults: bool = True) -> tuple[Item, ...]:
     """The script of a seed, in order of time."""
     dice = Random(seed)
     items: list[Item] = [_caller(dice) for _ in range(CALLERS)]
-    if faults:
-        items += [_fault(dice, endpoints) for _ in range(dice.randint(0, 6))]
+    for _ in range(dice.randint(0, 5) if faults else 0):
+        fault = _fault(dice, endpoints)
+        items.append(fault)
+        if dice.random() < 0.4:  # two close together, in the first's wake or in its midst
+            second = _fault(dice, endpoints)
+            items.append(replace(second, at_s=round(fault.at_s + dice.expovariate(1), 3)))
     return tuple(sorted(items, key=lambda item: item.at_s))
+
+
+def dump(seed: int, script: tuple[Item, ...]) -> str:
+    """A script as JSON, an item a line."""
+    lines = [_json({"kind": type(item).__name__} | msgspec.to_builtins(item)) for item in script]
+    return f'{{"seed": {seed}, "script": [\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def load(text: str) -> tuple[int, tuple[Item, ...]]:
+    """Seed and script of `dump`."""
+    body = msgspec.json.decode(text)
+    kinds: dict[str, Any] = {kind.__name__: kind for kind in get_args(Item)}
+    items = tuple(msgspec.convert(item, kinds[item.pop("kind")]) for item in body["script"])
+    return body["seed"], items
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _caller(dice: Random) -> CallerItem:
@@ -100,9 +162,10 @@ def _caller(dice: Random) -> CallerItem:
 
 def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
     at_s, away_s = round(dice.uniform(0, HORIZON_S), 3), round(dice.expovariate(1 / 4), 3)
-    match dice.randint(0, 9):
+    match dice.randint(0, 11):
         case 0 | 1 | 2 | 3:
-            return KillItem(at_s, dice.choice(POINTS), away_s)
+            nth = 1 + int(dice.expovariate(1 / 4))
+            return KillItem(at_s, dice.choice(POINTS), nth, STARTS_IN_S + away_s)
         case 4 | 5:
             return CutItem(at_s, away_s)
         case 6:
@@ -111,5 +174,10 @@ def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
             return HttpItem(at_s, away_s)
         case 8:
             return CrashItem(at_s, away_s)
+        case 9:
+            return FlutterItem(at_s, 5 * away_s)
+        case 10:
+            return PhoneItem(at_s, dice.choice(endpoints), 5 * away_s, dice.random() < 0.5)
         case _:
-            return PhoneItem(at_s, dice.choice(endpoints), 5 * away_s)
+            agents = dice.sample(range(1, AGENTS + 1), dice.randint(1, 4))
+            return SettingsItem(at_s, dice.choice(NUMBERS), tuple(agents), dice.choice((8, 15, 25)))

@@ -458,3 +458,15 @@ def test_after_an_absence_both_are_there_but_not_together():
     story.enters_talk(None)
     story.enters_talk("ann")
     assert isinstance(story.call().place, Talking)
+
+
+def test_the_guard_is_off_before_a_talk_and_before_the_caller_goes_on():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    assert story.guards == []  # the dialplan has set it
+    story.answers("ann")
+    assert story.guards == [0]
+    story.talk_fails()
+    assert story.guards == [0, 60 + 60]
+    story.after_s(60)
+    assert story.guards == [0, 60 + 60, 0]

@@ -144,3 +144,28 @@ async def test_the_caller_gives_up_while_nobody_listens(team: Team) -> None:
     await ring.cancelled()
     assert (await team.ended(number)).outcome == "abandoned"
     await team.nothing_left()
+
+
+async def test_a_controller_that_never_comes_back_strands_nobody(team: Team) -> None:
+    """Who was in its hands goes to the fallback; who talks by then is not cut off."""
+    number = await team.number(["ann"])
+    ann = await team.phone("ann", rings_forever)
+    asterisk = team.controller.asterisk
+    asterisk.set_global(f"FALLBACK_AFTER_{number[1:]}", "3")  # else 60 s longer than any wait
+    talker = await team.caller(number)
+    (await ann.rings()).answer(ANN_HZ)
+    await team.talks(number, "ann")
+    other = await team.number(["bob"])
+    asterisk.set_global(f"FALLBACK_AFTER_{other[1:]}", "3")
+    bob = await team.phone("bob", rings_forever)
+    waiting = await team.caller(other)
+    left_ringing = await bob.rings()
+    await team.controller.kill9()
+    left_ringing.reject(486)  # the phone of a call that nobody knows of any more
+    ring = await bob.rings(within_s=6)  # the dialplan's own, after its patience
+    ring.answer()
+    await waiting.answered()
+    talker.rtp.forget()
+    await talker.hears(ANN_HZ)
+    await waiting.hang_up()
+    await talker.hang_up()

@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -184,7 +185,8 @@ class Chaos:
             self.crowd.check()
             await self.crowd.go_home()
             await self.crowd.team.nothing_left()
-            self.result.history = dict(self.crowd.team.outcomes(self.crowd.numbers["come"]))
+            came = (self.crowd.team.outcomes(self.crowd.numbers[kind]) for kind in ("come", "all"))
+            self.result.history = dict(sum(came, Counter()))
             talks = self.crowd.team.outcomes(self.crowd.numbers["talk"])
             if talks != {"answered": self.size.pairs}:
                 self.result.wrong.append(f"the history of the talks says {dict(talks)}")

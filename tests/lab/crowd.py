@@ -7,6 +7,7 @@ bring callers to them. Everything that people would complain about is counted: `
 
 import asyncio
 import contextlib
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +26,7 @@ SAMPLE_S = 0.05
 SERVED_S = 40  # from dialling until somebody must have answered a caller who comes
 VOICE_S = 10  # from the answer to a voice: a restart may come between the two
 ANSWER_S = 0.2
+CLEAR_S = 3  # from a voice to knowing whose
 TALK_S = 1.0
 
 
@@ -79,9 +81,11 @@ class Crowd:
 
     async def gather(self) -> None:
         """Numbers, phones, the talking pairs and the callers who hear ringing."""
-        for kind, names in (("talk", self.talkers), ("ring", self.silent), ("come", self.quick)):
+        groups = {"talk": self.talkers, "ring": self.silent, "come": self.quick, "all": self.quick}
+        for kind, names in groups.items():
+            strategy = "ring-all" if kind == "all" else "in-order"
             self.numbers[kind] = await self.team.number(
-                names, strategy="in-order", ring_s=900, max_wait_s=1800
+                names, strategy=strategy, ring_s=900, max_wait_s=1800
             )
         for name in self.talkers:  # silence: tones for all would cost the machine a core
             self._phones[name] = await self.team.phone(name, Quick(None).on_ring)
@@ -124,25 +128,25 @@ class Crowd:
 
     async def arrive(self, every_s: float) -> None:
         """One caller after the other, until cancelled."""
-        while True:
-            task = asyncio.create_task(self._guest())
+        for kind in itertools.cycle(("come", "all")):
+            task = asyncio.create_task(self._guest(self.numbers[kind]))
             self._guests.add(task)
             await asyncio.sleep(every_s)
 
-    async def _guest(self) -> None:
+    async def _guest(self, number: str) -> None:
         began = asyncio.get_running_loop().time()
-        caller = await self.team.caller(self.numbers["come"], "+4917055555")
+        caller = await self.team.caller(number, "+4917055555")
         try:
             await caller.answered(SERVED_S)
             waited_s = asyncio.get_running_loop().time() - began
             self.figures.worst_wait_s = max(self.figures.worst_wait_s, waited_s)
             await comes_true(lambda: loudness(caller.rtp.heard()) > QUIET, VOICE_S, "a voice")
             with contextlib.suppress(Missed):
-                await caller.hears(ANN_HZ, 1)
+                await caller.hears(ANN_HZ, CLEAR_S)
             talks = caller.rtp.share(ANN_HZ) > 0.5
             await asyncio.sleep(TALK_S)
-            cut = caller.ended is not None
-            what = "cut off" if cut else "talked" if talks else "heard the announcement"
+            cut = caller.ended is not None  # an announcement ends by itself
+            what = ("cut off" if cut else "talked") if talks else "heard the announcement"
         except Missed as missed:
             what = f"lost: {missed}"
         self.figures.lost += what.startswith(("lost", "cut"))

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from sqlalchemy import insert, select
 
 from ari_app.ari.client import Reply
@@ -186,6 +187,38 @@ async def test_a_hostile_name_stays_a_name(world, name):
     (call,) = world.calls()
     assert call.outcome == "missed"
     assert not set(call.caller_name) & set('\x00\n\x1b<>"\u202e')
+
+
+async def test_a_file_that_may_not_be_removed_is_imported_once(world, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    world.write(ENDED.format("missed"))
+    assert [await world.spool.look() for _ in range(3)] == [1, 0, 0]
+    assert [call.outcome for call in world.calls()] == ["missed"]
+
+
+def refuse(*_, **__):
+    raise PermissionError("not yours")
+
+
+async def test_trouble_is_told_once_and_does_not_last(world, monkeypatch):
+    monkeypatch.setattr("ari_app.runtime.spool.LOOK_S", 0.01)
+    world.write(ENDED.format("missed"))
+    asked = []
+
+    async def look(real=world.spool.look):
+        asked.append(1)
+        if len(asked) < 5:
+            raise PermissionError("not yours")
+        return await real()
+
+    world.spool.look = look
+    with structlog.testing.capture_logs() as logs:
+        task = asyncio.create_task(world.spool.run())
+        async with asyncio.timeout(3):
+            while world.files():
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert [line["log_level"] for line in logs].count("warning") == 1
 
 
 async def test_no_folder_is_no_trouble(world):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ari_app.core.call import Stage
-from ari_app.core.commands import EndTalk, HangUpLeg, HangUpReason, LeaveTo, LegId
+from ari_app.core.commands import EndTalk, Guard, HangUpLeg, HangUpReason, LeaveTo, LegId
 from ari_app.core.events import CallArrived, CallerLeft, LegAnswered
 from ari_app.core.plan import Exit
 from ari_app.core.reconcile import Seen
@@ -48,7 +48,7 @@ def test_a_fault_of_ours_gives_back_that_call_and_no_other():
     turn.match()
     assert [type(fault.error) for fault in turn.faults] == [KeyError]
     told = [sent.command for sent in turn.batch().outbox if sent.command.call == 1]
-    assert told == [LeaveTo(1, "chan-1", "fallback", NUMBER)]
+    assert told == [Guard(1, "chan-1", 0), LeaveTo(1, "chan-1", "fallback", NUMBER)]
     assert turn.calls[2].number == NUMBER
 
 
