@@ -5,6 +5,7 @@ import re
 import phonenumbers
 
 _NOT_DIALABLE = re.compile(r"[^0-9+]")
+_NOT_DIGITS = re.compile(r"[^0-9]")
 LONGEST = 64
 
 
@@ -36,10 +37,34 @@ def _refusal(text: str, region: str) -> NotANumber:
     )
 
 
+def ways(number: str, region: str) -> frozenset[str]:
+    """The digits of every way in which a trunk may write this E.164 number.
+
+    With country code; as dialled abroad from `region`; as dialled at home, with and without prefix.
+    """
+    parsed = phonenumbers.parse(number)
+    written = (
+        number,
+        phonenumbers.format_out_of_country_calling_number(parsed, region),
+        f"{_out_of_country_prefix(region)}{number}",
+        phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL),
+        phonenumbers.national_significant_number(parsed),
+    )
+    return frozenset(_NOT_DIGITS.sub("", text) for text in written)
+
+
+def _out_of_country_prefix(region: str) -> str:
+    """What is dialled before a country code there: 00 in most countries, 011 in North America."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+    prefix = metadata.international_prefix if metadata else None
+    return prefix if prefix and prefix.isdigit() else "00"
+
+
 def candidates(dialled: str, region: str) -> tuple[str, ...]:
     """What a trunk may have meant by `dialled`, likeliest first: trunks write numbers many ways.
 
-    "+49...", "0049...", "030..." and "4930..." are all seen in the wild.
+    "+49...", "0049...", "030..." and "4930..." are all seen in the wild. A number that exists is
+    likelier than one that is merely long enough: "442079460000" in Germany is a London number.
     """
     digits = _NOT_DIALABLE.sub("", dialled)[:LONGEST]
     found = []
@@ -48,4 +73,8 @@ def candidates(dialled: str, region: str) -> tuple[str, ...]:
             found.append(to_e164(text, region))
         except NotANumber:
             continue
-    return tuple(dict.fromkeys(found))
+    return tuple(sorted(dict.fromkeys(found), key=lambda number: not _exists(number)))
+
+
+def _exists(number: str) -> bool:
+    return phonenumbers.is_valid_number(phonenumbers.parse(number))

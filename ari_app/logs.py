@@ -1,8 +1,23 @@
 """structlog, set up once: one line a step, to stderr; JSON unless a person reads it."""
 
+import contextlib
 import sys
 
 import structlog
+
+
+class Unbreakable:
+    """stderr, but a disk that is full or a reader that has gone must not end the controller."""
+
+    def write(self, text: str) -> None:
+        """Write if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def configure(log_format: str) -> None:
@@ -17,6 +32,6 @@ def configure(log_format: str) -> None:
             *([] if console else [structlog.processors.format_exc_info]),
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=Unbreakable()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

@@ -34,7 +34,7 @@ from ari_app.core.events import (
     LegEnd,
     LegEnded,
     LegRang,
-    PhoneRegistered,
+    PhoneFree,
     TalkFailed,
     after,
 )
@@ -149,8 +149,8 @@ class Story:
         self.enters_talk(None, call)
         self.enters_talk(phone, call)
 
-    def phone_registers(self, endpoint: str) -> None:
-        self.happens(PhoneRegistered(self.at, endpoint))
+    def phone_is_free(self, endpoint: str) -> None:
+        self.happens(PhoneFree(self.at, endpoint))
 
     def asterisk_did(self, kind: type[Command], *, gone: bool = False) -> None:
         sent = self._last(kind)

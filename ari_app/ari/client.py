@@ -8,6 +8,7 @@ Asterisk closes the socket of an application that reads too slowly (websocket_wr
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,7 @@ from ari_app.ari.requests import UNKNOWN, UNSENT, Request
 
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
+QUIET_S: Final = 60.0
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 log = structlog.get_logger(__name__)
@@ -80,11 +82,13 @@ class AriClient:
         self._base = _checked(url)
         self._headers = {"Authorization": aiohttp.encode_basic_auth(user, password)}
         self._user = user
-        self._app = app
+        self.app = app
         self._phones = phones
         self._limits = limits
         self._session: aiohttp.ClientSession | None = None
         self.counts = wire.Counts()
+        self._unread_told = 0
+        self._quiet_until = 0.0
 
     async def __aenter__(self) -> Self:
         limits = self._limits
@@ -187,7 +191,7 @@ class AriClient:
             async with asyncio.timeout(limits.total_s):
                 return await self._open.ws_connect(
                     self._url("/events"),
-                    params={"app": self._app, "subscribeAll": "false"},
+                    params={"app": self.app, "subscribeAll": "false"},
                     heartbeat=limits.heartbeat_s,
                     timeout=aiohttp.ClientWSTimeout(ws_close=limits.connect_s),
                 )
@@ -201,8 +205,8 @@ class AriClient:
 
         Frames that arrive meanwhile wait in the socket, in order.
         """
-        watch = setup.phone_watch(self._app, self._phones())
-        for request in (setup.event_filter(self._app), *watch):
+        watch = setup.phone_watch(self.app, self._phones())
+        for request in (setup.event_filter(self.app), *watch):
             reply = await self.send(request)
             if reply.status in {UNKNOWN, UNSENT}:
                 raise _Broken(reply.body.decode(errors="replace"))
@@ -222,6 +226,17 @@ class AriClient:
             )
         return _Broken(f"{what} answers {status}")
 
+    def _complain(self) -> None:
+        """One line about frames that can't be read, and then one a minute at most."""
+        unread, now = self.counts.malformed + self.counts.too_long, time.monotonic()
+        if unread > self._unread_told and now >= self._quiet_until:
+            self._unread_told, self._quiet_until = unread, now + QUIET_S
+            log.warning(
+                "frames from asterisk can't be read",
+                malformed=self.counts.malformed,
+                too_long=self.counts.too_long,
+            )
+
     async def _read(
         self, socket: aiohttp.ClientWebSocketResponse, on_event: Callable[[wire.WireEvent], None]
     ) -> NoReturn:
@@ -230,9 +245,11 @@ class AriClient:
                 event = wire.decode(await _frame(socket), self.counts)
                 if isinstance(event, wire.ApplicationReplaced):
                     # Connecting again would take the calls back from a controller that decides.
-                    raise Replaced(f"another controller connected as {self._app!r}: giving way")
+                    raise Replaced(f"another controller connected as {self.app!r}: giving way")
                 if event is not None:
                     on_event(event)
+                else:
+                    self._complain()
         finally:
             await socket.close()
 

@@ -20,7 +20,7 @@ Translated = (
     | events.LegDigit
     | events.LegEnded
     | events.JoinedTalk
-    | events.PhoneRegistered
+    | events.PhoneFree
 )
 
 INBOUND_ARG = "in"  # Stasis(app,in,<number>,<region>) in asterisk-conf/extensions.conf
@@ -50,7 +50,7 @@ _BY_Q850 = {
     19: LegEnd.SILENT,
     23: LegEnd.FORWARDED,
 }
-_OFFLINE = frozenset({"UNAVAILABLE", "INVALID", "UNKNOWN"})
+_FREE = "NOT_INUSE"
 _DIGITS = frozenset("0123456789*#ABCD")
 
 
@@ -83,7 +83,7 @@ class Translator:
         self._resolve = resolve
         self._next_call_id = next_call_id
         self.callers = callers
-        self._online: set[str] = set()  # of the phones that setup.phone_watch subscribed to
+        self._states: dict[str, str] = {}  # of the phones that setup.phone_watch subscribed to
 
     def translate(  # noqa: PLR0911 - a table
         self, event: wire.WireEvent, at: int
@@ -99,7 +99,7 @@ class Translator:
             case wire.ChannelEnteredBridge():
                 return self._joined(event, at)
             case wire.DeviceStateChanged():
-                return self._registered(event.device_state, at)
+                return self._freed(event.device_state, at)
             case wire.ChannelStateChange() | wire.ChannelDestroyed() | wire.ChannelDtmfReceived():
                 return _leg_event(event, at)
             case wire.ApplicationReplaced():
@@ -147,18 +147,15 @@ class Translator:
         owner = leg.call if leg else self.callers.get(event.channel.id)
         return events.JoinedTalk(at, call, leg) if owner == call else None
 
-    def _registered(self, device: wire.DeviceState, at: int) -> events.PhoneRegistered | None:
-        """A device that was not online is: the end of a call (NOT_INUSE as well) says nothing new.
+    def _freed(self, device: wire.DeviceState, at: int) -> events.PhoneFree | None:
+        """A device that was away, or in a call, can be rung now; most often it was in ours.
 
         Of each phone the first state after our start counts as news: we don't know the one before.
         """
-        if device.state in _OFFLINE:
-            self._online.discard(device.name)
-            return None
-        if device.name in self._online:
-            return None
-        self._online.add(device.name)
-        return events.PhoneRegistered(at, device.name)
+        before = self._states.get(device.name)
+        self._states[device.name] = device.state
+        is_free = device.state == _FREE and before != _FREE
+        return events.PhoneFree(at, device.name) if is_free else None
 
 
 def _leg_event(

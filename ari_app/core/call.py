@@ -49,12 +49,17 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """How an offer of this call to an agent ended, and in which round."""
+class Asked:
+    """An agent's part in this call so far: one line an agent, however often the phone rang.
+
+    `outcome` is the last one, of `round`; `misses` counts the rounds in which the agent was rung
+    and did not take it.
+    """
 
     agent: int
     round: int
     outcome: Outcome
+    misses: int = 0
 
 
 class Why(StrEnum):
@@ -71,9 +76,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nobody rings. The next round begins at `retry_at`, if one is over."""
-
-    retry_at: int | None = None
+    """Nobody rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,11 @@ Place = Waiting | Ringing | Connecting | Talking | Leaving | Ended
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. Instants in microseconds UTC; `plan_version` is 0 for an unknown number."""
+    """One call. Instants in microseconds UTC; `plan_version` is 0 for an unknown number.
+
+    The next round begins at `retry_at`, once this one is over; `guard_at` is when the caller's
+    timeout is disarmed again, should that have failed.
+    """
 
     id: int
     number: str
@@ -134,8 +141,10 @@ class Call:
     place: Place
     plan_version: int
     closing: tuple[Closing, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
+    asked: tuple[Asked, ...] = ()
     round: int = 1
+    retry_at: int | None = None
+    guard_at: int | None = None
     legs_made: int = 0
     caller_answered: bool = False
     answered_at: int | None = None
@@ -166,23 +175,25 @@ def holds_agent(call: Call, agent: int) -> bool:
     )
 
 
-def declined_by(call: Call, agent: int) -> bool:
-    """Did the agent refuse this call?"""
-    return any(a.agent == agent and a.outcome is Outcome.DECLINED for a in call.attempts)
+def asked_of(call: Call, agent: int) -> Asked | None:
+    """The agent's part in this call so far, if any."""
+    return next((asked for asked in call.asked if asked.agent == agent), None)
 
 
-def misses_of(call: Call, agent: int) -> tuple[int, ...]:
-    """The rounds of this call in which the agent was rung and did not take it."""
-    missed = (Outcome.NO_ANSWER, Outcome.DROPPED)
-    return tuple(a.round for a in call.attempts if a.agent == agent and a.outcome in missed)
+def misses_of(call: Call, agent: int) -> int:
+    """In how many rounds of this call the agent was rung and did not take it."""
+    asked = asked_of(call, agent)
+    return asked.misses if asked else 0
 
 
 def wake_at(call: Call) -> int | None:
     """The earliest deadline of the call, or None."""
     deadlines = [closing.again_at for closing in call.closing]
+    if call.guard_at is not None:
+        deadlines.append(call.guard_at)
     match call.place:
-        case Waiting(retry_at=retry_at):
-            deadlines.append(min(retry_at or call.give_up_at, call.give_up_at))
+        case Waiting():
+            deadlines.append(min(call.retry_at or call.give_up_at, call.give_up_at))
         case Ringing(legs=legs):
             deadlines += [leg.until_at for leg in legs]
             deadlines.append(call.give_up_at)

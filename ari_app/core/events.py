@@ -162,6 +162,23 @@ class TalkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardFailed:
+    """The caller's timeout may still be armed, and would cut a talk."""
+
+    at: int
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneBack:
+    """A phone of an agent who was busy, or could not be reached, for this call can be rung."""
+
+    at: int
+    call: int
+    agent: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """`wake_at` of the call has come."""
 
@@ -191,8 +208,8 @@ class CommandFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneRegistered:
-    """A phone came back: its agent need not rest any longer. Not about any call."""
+class PhoneFree:
+    """A phone can be rung: it registered, or its other call is over. Not about any call."""
 
     at: int
     endpoint: str
@@ -218,6 +235,8 @@ Event = (
     | LegEnded
     | JoinedTalk
     | TalkFailed
+    | GuardFailed
+    | PhoneBack
     | DeadlineReached
     | CommandDone
     | CommandFailed

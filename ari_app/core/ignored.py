@@ -8,6 +8,7 @@ from ari_app.core.events import (
     CallArrived,
     CallerLeft,
     Event,
+    GuardFailed,
     JoinedTalk,
     LegAnswered,
     LegDigit,
@@ -15,6 +16,7 @@ from ari_app.core.events import (
     LegRang,
     NobodyFree,
     Offered,
+    PhoneBack,
     RoundOver,
     TalkFailed,
 )
@@ -24,6 +26,8 @@ NO_LEG = "no leg of ours rings now; an answered stray is hung up"
 TOO_LATE = "the matcher's word came too late: the call has moved on"
 NO_TALK = "no talk is being set up now"
 GONE = "the caller is gone"
+NO_TALK_TO_GUARD = "no talk could be cut now"
+TAKEN = "the call was taken, or is over"
 
 IGNORED: dict[tuple[type, type], str] = {
     (Waiting, CallArrived): ARRIVED,
@@ -74,6 +78,14 @@ IGNORED: dict[tuple[type, type], str] = {
     (Ended, LegEnded): NO_LEG,
     (Ended, JoinedTalk): GONE,
     (Ended, TalkFailed): GONE,
+    (Waiting, GuardFailed): NO_TALK_TO_GUARD,
+    (Ringing, GuardFailed): NO_TALK_TO_GUARD,
+    (Leaving, GuardFailed): NO_TALK_TO_GUARD,
+    (Ended, GuardFailed): NO_TALK_TO_GUARD,
+    (Connecting, PhoneBack): TAKEN,
+    (Talking, PhoneBack): TAKEN,
+    (Leaving, PhoneBack): TAKEN,
+    (Ended, PhoneBack): TAKEN,
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ari_app.core.agent import Outcome
 from ari_app.core.call import CLOSE_S, Call, Leg, Ringing, Stage, live_legs
-from ari_app.core.commands import HangUpLeg, HangUpReason, LegId, Ring
+from ari_app.core.commands import Guard, HangUpLeg, HangUpReason, LegId, Ring
 from ari_app.core.events import (
     Event,
     LegAnswered,
@@ -118,8 +118,11 @@ def of_closing(call: Call, event: Event) -> Step | None:
 
 
 def close_again(step: Step, at: int) -> Step:
-    """Repeat each hang-up that is overdue; its answer tells if the leg is gone."""
+    """Repeat each hang-up that is overdue; its answer tells if the leg is gone. So the guard."""
     call = step.call
+    if call.guard_at is not None and call.guard_at <= at:
+        call = replace(call, guard_at=None)
+        step = step.ask(Guard(call.id, call.channel, 0))
     late = [c for c in call.closing if c.again_at <= at]
     closing = tuple(
         replace(c, again_at=after(at, CLOSE_S)) if c in late else c for c in call.closing

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from ari_app.core.agent import Agent
-from ari_app.core.call import Call, Ringing, Waiting, declined_by, misses_of
+from ari_app.core.agent import Agent, Outcome
+from ari_app.core.call import Call, Ringing, Waiting, asked_of
 from ari_app.core.events import MICROSECONDS, NobodyFree, Offer, Offered, RoundOver, Target, Verdict
 from ari_app.core.plan import Member, Plan, Strategy
 from ari_app.core.strategies import chosen
@@ -34,6 +34,20 @@ class Candidate:
     member: Member
     standing: Standing
     says: str
+
+
+# What an agent's answer in this round means for the rest of it.
+_ASKED = {
+    Outcome.DECLINED: (Standing.DECLINED, "declined this call"),
+    Outcome.NO_ANSWER: (Standing.TRIED, "did not take it in this round"),
+    Outcome.DROPPED: (Standing.TRIED, "hung up before the talk began"),
+    Outcome.BUSY: (Standing.OUT, "was busy in this round"),
+    Outcome.UNREACHABLE: (Standing.OUT, "could not be reached in this round"),
+    Outcome.LOST: (Standing.FREE, "free; the last attempt was lost"),
+    Outcome.ELSEWHERE: (Standing.FREE, "free"),
+    Outcome.CALLER_LEFT: (Standing.FREE, "free"),
+    Outcome.ANSWERED: (Standing.FREE, "free"),
+}
 
 
 def in_line(call: Call, plan: Plan) -> bool:
@@ -69,7 +83,7 @@ def _decide(call: Call, plan: Plan, candidates: list[Candidate], at: int) -> Dec
     if not isinstance(call.place, Waiting) or Standing.RUNG in standings:
         return None
     if Standing.TRIED in standings:
-        return RoundOver(at, call.id, verdicts) if call.place.retry_at is None else None
+        return RoundOver(at, call.id, verdicts) if call.retry_at is None else None
     return NobodyFree(at, call.id, standings == {Standing.DECLINED}, verdicts)
 
 
@@ -86,8 +100,6 @@ def _candidate(
         return Candidate(member, Standing.OUT, "has no phone")
     if not member.may_ring:
         return Candidate(member, Standing.OUT, "does not ring for this number")
-    if declined_by(call, agent.id):
-        return Candidate(member, Standing.DECLINED, "declined this call")
     return _live_candidate(call, member, agent, taken, at)
 
 
@@ -100,9 +112,10 @@ def _live_candidate(
         return Candidate(member, Standing.RUNG, "is being rung for this call")
     if agent.reserved_by is not None or agent.id in taken:
         return Candidate(member, Standing.RUNG, "is being rung for another caller")
+    asked = asked_of(call, agent.id)
+    if asked is not None and (asked.round == call.round or asked.outcome is Outcome.DECLINED):
+        return Candidate(member, *_ASKED[asked.outcome])
     if agent.backoff_until_at > at:
         left_s = -((at - agent.backoff_until_at) // MICROSECONDS)
         return Candidate(member, Standing.OUT, f"was busy or not reachable, rests {left_s} s more")
-    if call.round in misses_of(call, agent.id):
-        return Candidate(member, Standing.TRIED, "did not take it in this round")
     return Candidate(member, Standing.FREE, "free")

@@ -5,19 +5,20 @@ then an event says so; otherwise a deadline of the call does. Whether caller and
 is judged by `JoinTalk` alone, the last of the commands that set up a talk.
 """
 
-from ari_app.core.commands import HangUpCaller, HangUpLeg, JoinTalk, LeaveTo, Ring
+from ari_app.core.commands import Guard, HangUpCaller, HangUpLeg, JoinTalk, LeaveTo, Ring
 from ari_app.core.events import (
     CallerLeft,
     CommandDone,
     CommandFailed,
     Event,
+    GuardFailed,
     LegEnd,
     LegEnded,
     TalkFailed,
 )
 
 
-def meaning(event: Event) -> Event | None:
+def meaning(event: Event) -> Event | None:  # noqa: PLR0911 - a table
     """The event itself, or for a command's answer what it amounts to; None if nothing."""
     match event:
         case CommandDone(at, call, HangUpLeg(leg=leg), gone=True):
@@ -30,6 +31,8 @@ def meaning(event: Event) -> Event | None:
             at, call, JoinTalk(until_at=until_at), unknown=False
         ):
             return TalkFailed(at, call, until_at)
+        case CommandFailed(at, call, Guard(after_s=0)):
+            return GuardFailed(at, call)
         case CommandDone() | CommandFailed():
             return None
         case _:

@@ -12,6 +12,7 @@ from ari_app.core.call import (
     Stage,
     Waiting,
     Why,
+    asked_of,
     live_legs,
 )
 from ari_app.core.commands import HangUpReason
@@ -24,6 +25,7 @@ from ari_app.core.events import (
     LegRang,
     NobodyFree,
     Offered,
+    PhoneBack,
     RoundOver,
     after,
 )
@@ -44,8 +46,8 @@ def waiting_offered(call: Call, _: Waiting, event: Offered, plan: Plan) -> Step:
 
 @on(Waiting, RoundOver)
 def waiting_round_over(call: Call, _: Waiting, event: RoundOver, plan: Plan) -> Step:
-    """Everybody was rung once and nobody came: rest before the next round."""
-    return Step(call).to(Waiting(after(event.at, plan.retry_s)))
+    """Everybody was asked once and nobody came: rest before the next round."""
+    return Step(replace(call, retry_at=after(event.at, plan.retry_s)))
 
 
 @on(Waiting, NobodyFree)
@@ -56,14 +58,20 @@ def waiting_nobody_free(call: Call, _: Waiting, event: NobodyFree, plan: Plan) -
 
 
 @on(Waiting, DeadlineReached)
-def waiting_deadline(call: Call, place: Waiting, event: DeadlineReached, plan: Plan) -> Step:
+def waiting_deadline(call: Call, _: Waiting, event: DeadlineReached, plan: Plan) -> Step:
     """The wait is too long, or the next round begins."""
     step = legs.close_again(Step(call), event.at)
     if event.at >= call.give_up_at:
         return leave(step, plan.fallback, Why.NO_ANSWER, event.at)
-    if place.retry_at is None or event.at < place.retry_at:
+    if call.retry_at is None or event.at < call.retry_at:
         return step
-    return replace(step, call=replace(step.call, round=call.round + 1)).to(Waiting())
+    return replace(step, call=replace(step.call, round=call.round + 1, retry_at=None))
+
+
+@on(Waiting, PhoneBack)
+def waiting_phone_back(call: Call, _: Waiting, event: PhoneBack, __: Plan) -> Step:
+    """An agent who was busy, or could not be reached, may be asked after all."""
+    return _ask_again(call, event.agent)
 
 
 @on(Waiting, CallerLeft)
@@ -79,6 +87,12 @@ def waiting_caller_left(call: Call, _: Waiting, event: CallerLeft, __: Plan) -> 
 def ringing_offered(call: Call, place: Ringing, event: Offered, plan: Plan) -> Step:
     """A member who was freed meanwhile joins in (ring-all)."""
     return _ring(call, place.legs, event, plan)
+
+
+@on(Ringing, PhoneBack)
+def ringing_phone_back(call: Call, _: Ringing, event: PhoneBack, __: Plan) -> Step:
+    """An agent who was busy, or could not be reached, may join in (ring-all)."""
+    return _ask_again(call, event.agent)
 
 
 @on(Ringing, LegRang)
@@ -142,6 +156,13 @@ def ringing_caller_left(call: Call, _: Ringing, event: CallerLeft, __: Plan) -> 
 
 
 # --- what several of these do ---
+
+
+def _ask_again(call: Call, agent: int) -> Step:
+    asked = asked_of(call, agent)
+    if asked is None or asked.outcome not in {Outcome.BUSY, Outcome.UNREACHABLE}:
+        return Step(call, ignored="the agent was not missed")
+    return Step(replace(call, asked=tuple(a for a in call.asked if a is not asked)))
 
 
 def _ring(call: Call, ringing: tuple[Leg, ...], event: Offered, plan: Plan) -> Step:

@@ -10,13 +10,14 @@ from ari_app.core.agent import Attempted, Fact, Freed, Outcome
 from ari_app.core.call import (
     CLOSE_S,
     CONNECT_S,
-    Attempt,
+    Asked,
     Call,
     Closing,
     Connecting,
     Leg,
     Place,
     holds_agent,
+    misses_of,
 )
 from ari_app.core.commands import (
     AnswerCaller,
@@ -66,9 +67,11 @@ def close(
 def settle(step: Step, agent: int, outcome: Outcome, at: int, since_at: int) -> Step:
     """Record how the offer to the agent ended."""
     call = step.call
-    attempts = (*call.attempts, Attempt(agent, call.round, outcome))
+    misses = misses_of(call, agent) + (outcome in {Outcome.NO_ANSWER, Outcome.DROPPED})
+    others = (asked for asked in call.asked if asked.agent != agent)
+    asked = (*others, Asked(agent, call.round, outcome, misses))
     fact = Attempted(at, agent, call.id, call.round, outcome, since_at)
-    return replace(step, call=replace(call, attempts=attempts)).note(fact)
+    return replace(step, call=replace(call, asked=asked)).note(fact)
 
 
 def free(step: Step, agent: int, at: int, *, talked: bool = False) -> Step:

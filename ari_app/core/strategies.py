@@ -15,4 +15,4 @@ def chosen(strategy: Strategy, free: Sequence[Member], call: Call) -> tuple[Memb
 
 def _in_order(member: Member, call: Call) -> tuple[int, int, int]:
     """Who missed the call comes after those who did not; ties by position, then id."""
-    return (len(misses_of(call, member.agent)), member.position, member.agent)
+    return (misses_of(call, member.agent), member.position, member.agent)

@@ -10,6 +10,7 @@ from ari_app.core.events import (
     MICROSECONDS,
     CallerLeft,
     DeadlineReached,
+    GuardFailed,
     JoinedTalk,
     LegAnswered,
     LegEnded,
@@ -59,6 +60,15 @@ def connecting_failed(call: Call, place: Connecting, event: TalkFailed, _: Plan)
         return Step(call, ignored="an earlier attempt to connect them")
     step = close(Step(call).to(Waiting()), (place.leg,), HangUpReason.NORMAL, event.at)
     return _lose_agent(step, place.leg, event.at)
+
+
+@on(Connecting, GuardFailed)
+def connecting_guard_failed(call: Call, _: Connecting, event: GuardFailed, __: Plan) -> Step:
+    """The caller's timeout may be armed still: disarm it again, soon."""
+    return Step(replace(call, guard_at=after(event.at, CLOSE_S)))
+
+
+HANDLERS[Talking, GuardFailed] = connecting_guard_failed
 
 
 @on(Connecting, DeadlineReached)

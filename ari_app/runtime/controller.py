@@ -151,4 +151,4 @@ def _tell(turn: Turn) -> None:
             commands=[type(command).__name__ for command in record.commands],
         )
     for fault in turn.faults:
-        log.error("a fault of ours", call=fault.event.call, exc_info=fault.error)
+        log.error("a fault of ours", call=fault.call, exc_info=fault.error)

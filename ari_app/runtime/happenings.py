@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ari_app.core.agent import Agent
-from ari_app.core.events import AgentRested, CommandDone, CommandFailed, Event, PhoneRegistered
+from ari_app.core.events import AgentRested, CommandDone, CommandFailed, Event, PhoneFree
 from ari_app.core.reconcile import Seen
 from ari_app.store.plans import Config
 
@@ -32,4 +32,4 @@ class Observed:
     seen: Seen
 
 
-Happening = Event | PhoneRegistered | AgentRested | Answered | ConfigRead | Observed
+Happening = Event | PhoneFree | AgentRested | Answered | ConfigRead | Observed

@@ -9,7 +9,7 @@ from ari_app.core import agent as core_agent
 from ari_app.core import call as core_call
 from ari_app.core.agent import Agent
 from ari_app.core.call import Call, Connecting, Ringing, Waiting
-from ari_app.core.commands import Command
+from ari_app.core.commands import Command, LegId, Ring
 from ari_app.core.events import AgentRested, DeadlineReached, after
 from ari_app.core.giveback import give_back
 from ari_app.runtime.clock import Deadlines
@@ -59,6 +59,7 @@ class Mind:
             dict(loaded.agents),
             {sent.id: sent.command for sent in loaded.unanswered},
             loaded.next_sent,
+            frozenset(loaded.aside),
         )
         self._deadlines = Deadlines()
         self._schedule(self.live.calls.values(), self.live.agents.values(), at)
@@ -75,6 +76,11 @@ class Mind:
             DeadlineReached(at, id_) if kind == "call" else AgentRested(at, id_)
             for kind, id_ in self._deadlines.due(at)
         ]
+
+    def rings_on_their_way(self) -> frozenset[LegId]:
+        """The legs that Asterisk may not have heard of yet."""
+        rings = (c for c in self.live.unanswered.values() if isinstance(c, Ring))
+        return frozenset(ring.leg for ring in rings)
 
     def turn(self, happened: Iterable[Happening], at: int) -> Turn:
         """What these happenings make of the belief; nothing is changed yet."""

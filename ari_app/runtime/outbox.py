@@ -87,6 +87,11 @@ class Outbox:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def cancel(self) -> None:
+        """Leave what is unanswered to the next controller: it is in the outbox's rows."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _drive(self, sent: Sent) -> None:
         following: Sent | None = sent
         while following is not None:

@@ -4,7 +4,7 @@ Used at a start and after each reconnect. The commands that a killed controller 
 finished here by their own rule; everything else is `core.reconcile`'s.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from ari_app.ari import observe as edge
@@ -12,7 +12,7 @@ from ari_app.ari import wire
 from ari_app.ari.ids import parse_leg, parse_talk
 from ari_app.ari.translate import Translator
 from ari_app.core.call import Call, Leg, Stage, live_legs
-from ari_app.core.commands import Repeat, Ring
+from ari_app.core.commands import LegId, Repeat, Ring
 from ari_app.core.events import CallArrived, CommandDone, CommandFailed
 from ari_app.core.reconcile import Seen
 from ari_app.runtime.happenings import Answered
@@ -29,7 +29,12 @@ class Unfinished:
     answers: tuple[Answered, ...]
 
 
-def seen_from(observed: edge.Observed, since_at: int, at: int) -> Seen:
+def seen_from(
+    observed: edge.Observed,
+    since_at: int,
+    at: int,
+    on_their_way: frozenset[LegId] = frozenset(),
+) -> Seen:
     """What was observed, in the core's words."""
     legs = {
         leg: _STAGES.get(channel.state, Stage.DIALLED)
@@ -46,7 +51,7 @@ def seen_from(observed: edge.Observed, since_at: int, at: int) -> Seen:
         for bridge, channels in observed.bridges.items()
         if (call := parse_talk(bridge)) is not None
     }
-    return Seen(at, since_at, callers, legs, talks)
+    return Seen(at, since_at, callers, legs, talks, on_their_way)
 
 
 def adopt(
@@ -73,6 +78,21 @@ def adopt(
         if isinstance(event, CallArrived):
             arrived.append(event)
     return arrived
+
+
+def forget_gone(
+    callers: MutableMapping[str, int],
+    calls: Mapping[int, Call],
+    observed: edge.Observed,
+    since_at: int,
+) -> None:
+    """Strike out the callers whose leaving we missed: their channel may come to us anew."""
+    for channel, id_ in list(callers.items()):
+        call = calls.get(id_)
+        is_young = call is not None and call.arrived_at >= since_at
+        seen = observed.channels.get(channel)
+        if not is_young and (seen is None or not seen.in_app):
+            del callers[channel]
 
 
 def unfinished(sent: Iterable[Sent], calls: Mapping[int, Call], seen: Seen, at: int) -> Unfinished:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
@@ -18,16 +17,16 @@ from sqlalchemy import Engine
 from ari_app import logs
 from ari_app.ari import wire
 from ari_app.ari.client import AriClient, AriRefused, Replaced
-from ari_app.ari.observe import ObserveFailed, observe
 from ari_app.ari.translate import Translator
-from ari_app.runtime import recover
+from ari_app.core.call import Ended
 from ari_app.runtime.clock import system_clock
 from ari_app.runtime.controller import Controller
 from ari_app.runtime.directory import Directory
-from ari_app.runtime.happenings import Observed
+from ari_app.runtime.follow import Follower
 from ari_app.runtime.health import Health
 from ari_app.runtime.inbox import Inbox, InboxFullError
-from ari_app.runtime.intents import Settings as SettingsWatch
+from ari_app.runtime.intents import SettingsWatch
+from ari_app.runtime.lookout import Lookout
 from ari_app.runtime.metrics import CONTENT_TYPE, Metrics
 from ari_app.runtime.mind import Mind
 from ari_app.runtime.outbox import Outbox
@@ -39,10 +38,8 @@ from ari_app.store import engine as database
 from ari_app.store.engine import StoreError
 from ari_app.store.store import Loaded, LostRaceError, Store
 
+CLOCK = system_clock
 FINISH_S = 3
-MAX_LEFT = 10_000  # who may leave while we look
-OBSERVE_AGAIN_S = 0.5
-LOOK_AROUND_S = 60
 CHECKPOINT_S = 30
 REFUSED_WITHIN_S = 1
 
@@ -57,7 +54,7 @@ def serve(settings: Settings) -> int:
     try:
         settings.secret()
         engine = database.open_engine(settings.database_url)
-        database.check(engine, deeply=True)
+        database.check(engine)  # not deeply: a start must be quick, however long the history is
         with database.lease(engine):
             asyncio.run(_serve(settings, engine))
     except (SettingsError, *_FATAL) as error:
@@ -72,6 +69,8 @@ async def _serve(settings: Settings, engine: Engine) -> None:
         store = await worker.run(lambda: Store(engine, settings.app))
         await worker.run(store.take_over)
         loaded = await worker.run(store.load)
+        for problem in loaded.problems:
+            log.error("a row can't be read", problem=problem)
         client = _client(settings, lambda: service.endpoints())  # noqa: PLW0108 - made below
         async with client, asyncio.TaskGroup() as tasks:
             service = _Service(settings, store, worker, loaded, client, tasks)
@@ -108,51 +107,60 @@ class _Service:
         client: AriClient,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        self._app = settings.app
         self._health_bind = settings.health_bind
         self._pulse, self._metrics, self._supervisor = Pulse(), Metrics(), Supervisor()
-        send = self._metrics.timed(client.send)
-        self._store = store
-        self._worker = worker
+        self._store, self._worker, self._client = store, worker, client
         self._loaded = loaded
-        self._client = client
         self._tasks = tasks
-        self._clock = system_clock
         self._next_call = loaded.next_call
-        self._looked = asyncio.Event()
-        self._left: deque[tuple[int, str]] = deque(maxlen=MAX_LEFT)
-        self._inbox = Inbox(self._clock, settings.inbox_limit)
-        self._outbox = Outbox(send, settings.app, self._inbox.put, self._clock, tasks.create_task)
+        self._inbox = Inbox(CLOCK, settings.inbox_limit)
+        send = self._metrics.timed(client.send)
+        self._outbox = Outbox(send, settings.app, self._inbox.put, CLOCK, tasks.create_task)
         directory = Directory(settings.region, loaded.plans)
-        callers = {call.channel: call.id for call in loaded.calls}
+        mind = Mind(loaded, directory, CLOCK())
+        self._metrics.look_at(mind, self._inbox, self._outbox, CLOCK)
+        callers = {c.channel: c.id for c in loaded.calls if not isinstance(c.place, Ended)}
+        callers |= {channel: call for call, channel in loaded.aside.items()}
         self._translator = Translator(settings.app, directory.resolve, self._new_call_id, callers)
+        follower = Follower(
+            store=store, worker=worker, send=send, app=settings.app, region=settings.region
+        )
         self._watch = SettingsWatch(
             store=store,
             worker=worker,
-            send=send,
+            follower=follower,
             tell=self._inbox.put,
-            clock=self._clock,
-            app=settings.app,
+            clock=CLOCK,
         )
-        mind = Mind(loaded, directory, self._clock())
-        self._metrics.look_at(mind, self._inbox, self._outbox, self._clock)
         self._spool = Spool(
             folder=settings.spool_dir,
             store=store,
             worker=worker,
-            send=client.send,
+            send=send,
             resolve=directory.resolve,
             new_call_id=self._new_call_id,
         )
+        self._lookout = self._made_lookout(mind)
         self._controller = Controller(
             mind=mind,
             store=store,
             worker=worker,
             inbox=self._inbox,
             outbox=self._outbox,
-            clock=self._clock,
+            clock=CLOCK,
             db_patience_s=settings.db_patience_s,
             observers=(self._pulse, self._metrics),
+        )
+
+    def _made_lookout(self, mind: Mind) -> Lookout:
+        return Lookout(
+            client=self._client,
+            translator=self._translator,
+            mind=mind,
+            unanswered=self._loaded.unanswered,
+            put=self._inbox.put,
+            send=self._outbox.put,
+            clock=CLOCK,
         )
 
     def endpoints(self) -> frozenset[str]:
@@ -171,7 +179,7 @@ class _Service:
             self._spawn(self._client.run(self._on_event, self._on_up, self._on_down)),
             self._spawn(self._watch.run()),
             self._spawn(self._fold_log()),
-            self._spawn(self._look_around()),
+            self._spawn(self._lookout.run()),
             self._spawn(self._import_spool()),
             self._spawn(self._serve_health()),
             self._spawn(self._supervisor.watch(self._pulse.deciding)),
@@ -183,32 +191,33 @@ class _Service:
         for side in sides:
             side.cancel()
         await asyncio.wait(sides)  # the socket is closed from here on
-        self._looked.set()
-        self._inbox.close()
-        await controller
-        await self._finish()
+        await self._finish(controller)
         log.info("stopped")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)
 
     async def _decide(self) -> None:
-        await self._looked.wait()
+        await self._lookout.has_looked.wait()
         log.info("deciding", live_calls=len(self._loaded.calls))
+        self._supervisor.say("READY=1", "STATUS=deciding")
         await self._controller.run()
 
     async def _import_spool(self) -> None:
-        await self._looked.wait()
+        await self._lookout.has_looked.wait()
         await self._spool.run()
 
-    async def _finish(self) -> None:
-        """The answers to what was sent last are worth waiting for, a little."""
+    async def _finish(self, controller: asyncio.Task[None]) -> None:
+        """What is under way is worth waiting for, a little; the next controller does the rest."""
+        self._inbox.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
-                await self._outbox.idle()
-        answers = self._inbox.take_now()
-        if answers:
-            await self._controller.record(answers)
+                if self._lookout.has_looked.is_set():
+                    await asyncio.shield(controller)
+                    await self._outbox.idle()
+                    await self._controller.record(self._inbox.take_now())
+        controller.cancel()
+        self._outbox.cancel()
 
     def _new_call_id(self) -> int:
         self._next_call += 1
@@ -217,9 +226,8 @@ class _Service:
     # --- what the client calls; each returns at once ---
 
     def _on_event(self, event: wire.WireEvent) -> None:
-        if isinstance(event, wire.StasisEnd):
-            self._left.append((self._clock(), event.channel.id))
-        happening = self._translator.translate(event, self._clock())
+        self._lookout.saw(event)
+        happening = self._translator.translate(event, CLOCK())
         if happening is not None:
             self._inbox.put(happening)
 
@@ -227,50 +235,19 @@ class _Service:
         self._pulse.connection(up=True)
         self._metrics.connected()
         self._watch.connected()
-        self._spawn(self._look())
+        self._lookout.connected()
 
     def _on_down(self) -> None:
         self._pulse.connection(up=False)
         self._watch.disconnected()
+        self._lookout.disconnected()
         self._controller.lose_sight()
-
-    async def _look_around(self) -> None:
-        """Now and then, for what was missed or could not be cleared away."""
-        while True:
-            await asyncio.sleep(LOOK_AROUND_S)
-            if self._looked.is_set():
-                await self._look()
-
-    async def _look(self) -> None:
-        """Observe, and let the controller reconcile; the first time, finish the old outbox too."""
-        since_at = self._clock()
-        try:
-            observed = await observe(self._client, self._app)
-        except ObserveFailed as error:
-            log.warning("can't look at Asterisk now", error=str(error))
-            await asyncio.sleep(OBSERVE_AGAIN_S)
-            self._spawn(self._look())
-            return
-        at = self._clock()
-        left = {channel for left_at, channel in self._left if left_at >= since_at}
-        for arrived in recover.adopt(observed, self._translator, self._app, at, left):
-            self._inbox.put(arrived)
-        seen = recover.seen_from(observed, since_at, at)
-        self._inbox.put(Observed(seen))
-        if not self._looked.is_set():
-            calls = {call.id: call for call in self._loaded.calls}
-            rest = recover.unfinished(self._loaded.unanswered, calls, seen, at)
-            self._outbox.put(rest.again)
-            for answer in rest.answers:
-                self._inbox.put(answer)
-            self._looked.set()
-            self._supervisor.say("READY=1", "STATUS=deciding")
 
     async def _serve_health(self) -> None:
         """Not before Asterisk could refuse our password: that is one line, and the end."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REFUSED_WITHIN_S):
-                await self._looked.wait()
+                await self._lookout.has_looked.wait()
         if self._health_bind:
             page = self._metrics.page
             await Health(self._health_bind, self._pulse, page, CONTENT_TYPE, self._inbox).run()

@@ -4,25 +4,28 @@ A turn works on an overlay; what lies under it changes only when the batch has b
 commit that fails costs nothing: the same happenings make the same turn again. No I/O in here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ari_app.core import agent as core_agent
 from ari_app.core.advance import advance, arrive
-from ari_app.core.agent import Agent, Attempted, Freed
-from ari_app.core.call import Call, Ringing, Waiting, is_over
+from ari_app.core.agent import Agent, Attempted, Freed, Outcome
+from ari_app.core.call import Call, Ringing, Waiting, asked_of, is_over
 from ari_app.core.commands import Command, HangUpLeg, HangUpReason, LegId, Ring
 from ari_app.core.events import (
     AgentRested,
     CallArrived,
     CommandDone,
+    DeadlineReached,
     Event,
     LegAnswered,
-    PhoneRegistered,
+    PhoneBack,
+    PhoneFree,
 )
 from ari_app.core.giveback import give_back
 from ari_app.core.match import in_line, match
-from ari_app.core.reconcile import reconcile, strays
+from ari_app.core.plan import Plan
+from ari_app.core.reconcile import Seen, reconcile, strays
 from ari_app.core.step import Step
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Answered, ConfigRead, Happening, Observed
@@ -37,13 +40,14 @@ class Live:
     agents: dict[int, Agent] = field(default_factory=dict)
     unanswered: dict[int, Command] = field(default_factory=dict)
     next_sent: int = 1
+    aside: frozenset[int] = frozenset()  # calls that could not be read: their channels are left
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`advance` raised: a bug of ours; the caller was given back to the dialplan."""
+    """The core raised: a bug of ours. The callers it was about were given back to the dialplan."""
 
-    event: Event
+    call: int
     error: Exception
 
 
@@ -55,6 +59,7 @@ class Turn:
         self._directory = directory
         self._at = at
         self._moved: set[str] = set()
+        self._moved_agents: set[int] = set()
         self._next_sent = live.next_sent
         self._batch = Batch(at)
         self.calls: dict[int, Call] = {}
@@ -71,30 +76,38 @@ class Turn:
             case ConfigRead():
                 self._take_config(happening)
             case Observed(seen):
-                self.has_looked = True
-                for event in reconcile(list(self._all_calls()), seen, self._on_their_way()):
-                    self._take_event(event)
-                self._send(strays(self._all_calls(), seen))
-            case PhoneRegistered(at, endpoint):
+                self._take_observed(seen)
+            case PhoneFree(at, endpoint):
                 self._wake_agent(endpoint, at)
             case AgentRested(agent=agent):
-                self._moved |= self._directory.numbers_of(agent)
+                self._moved_agents.add(agent)
             case _:
                 self._take_event(happening)
 
     def match(self) -> None:
         """Offer the lines that moved to whoever is free; once a turn, however much happened."""
-        moved = {kin for number in self._moved for kin in self._directory.kin(number)}
-        line = [
+        if not self._moved and not self._moved_agents:
+            return
+        waiting = [
             (call, plan)
             for call in self._all_calls()
-            if call.number in moved
             if in_line(call, plan := self._directory.plan_of(call))
         ]
+        one_line = _related((p for _, p in waiting), self._moved, self._moved_agents)
+        line = [(call, plan) for call, plan in waiting if _key(plan) in one_line]
         ours = self._directory.config.agents
         wanted = {member.agent for _, plan in line for member in plan.members} & ours
         agents = {agent: self._agent(agent) for agent in wanted}
-        for decision in match(line, agents, self._at):
+        try:
+            decisions = match(line, agents, self._at)
+        except Exception as error:  # noqa: BLE001 - or one odd call would stop every other
+            decisions = ()
+            for call, plan in line:
+                self.faults.append(Fault(call.id, error))
+                self._apply_step(
+                    DeadlineReached(self._at, call.id), call, self._give_back(call, plan)
+                )
+        for decision in decisions:
             self._take_event(decision)
 
     def batch(self) -> Batch:
@@ -137,11 +150,15 @@ class Turn:
         try:
             return advance(call, event, plan)
         except Exception as error:  # noqa: BLE001 - one call's bug must not stop the others
-            self.faults.append(Fault(event, error))
-            return give_back(call, plan, event.at)
+            self.faults.append(Fault(call.id, error))
+            return self._give_back(call, plan)
+
+    def _give_back(self, call: Call, plan: Plan) -> Step:
+        return give_back(call, plan, self._at)
 
     def _take_late(self, event: Event) -> None:
-        if isinstance(event, LegAnswered):  # a phone that nobody would ever hang up
+        is_ours = event.call not in self._live.aside
+        if isinstance(event, LegAnswered) and is_ours:  # a phone that nobody would ever hang up
             self._send((HangUpLeg(event.call, event.leg, HangUpReason.NORMAL),))
 
     def _apply_step(self, event: Event, before: Call | None, step: Step) -> None:
@@ -157,7 +174,7 @@ class Turn:
             if isinstance(fact, Attempted):
                 self._batch.attempts.append(fact)
             if isinstance(fact, Freed | Attempted):  # others may hope for the agent, or no longer
-                self._moved |= self._directory.numbers_of(fact.agent)
+                self._moved_agents.add(fact.agent)
         if not step.ignored and isinstance(call.place, Waiting | Ringing):
             self._moved.add(call.number)
 
@@ -190,6 +207,18 @@ class Turn:
 
     # --- what is not about a call ---
 
+    def _take_observed(self, seen: Seen) -> None:
+        self.has_looked = True
+        for call in list(self._all_calls()):
+            try:
+                missed = reconcile([call], seen, self._on_their_way())
+            except Exception as error:  # noqa: BLE001 - the others are to be looked at all the same
+                self.faults.append(Fault(call.id, error))
+                continue
+            for event in missed:
+                self._take_event(event)
+        self._send(strays(self._all_calls(), seen, self._live.aside))
+
     def _take_config(self, read: ConfigRead) -> None:
         self._directory.learn(read.config)
         for id_, agent in read.agents.items():
@@ -197,13 +226,44 @@ class Turn:
         self._moved |= {call.number for call in self._all_calls()}
 
     def _wake_agent(self, endpoint: str, at: int) -> None:
-        agent = self._directory.agent_of(endpoint)
-        if agent is None:
+        id_ = self._directory.agent_of(endpoint)
+        if id_ is None:
             return
-        self.agents[agent] = replace(
-            self._agent(agent), backoff_until_at=min(at, self._agent(agent).backoff_until_at)
-        )
-        self._moved |= self._directory.numbers_of(agent)
+        agent = self._agent(id_)
+        if agent.backoff_until_at > at:
+            self.agents[id_] = replace(agent, backoff_until_at=at)
+        self._moved_agents.add(id_)
+        for call in list(self._all_calls()):
+            asked = asked_of(call, id_)
+            if asked is not None and asked.outcome in {Outcome.BUSY, Outcome.UNREACHABLE}:
+                self._take_event(PhoneBack(at, call.id, id_))
+
+
+def _key(plan: Plan) -> tuple[str, int]:
+    return plan.number, plan.version
+
+
+def _related(
+    plans: Iterable[Plan], numbers: Collection[str], agents: Collection[int]
+) -> set[tuple[str, int]]:
+    """The plans that moved, and all that share agents with them, directly or through others.
+
+    Their callers stand in one line: an agent goes to whoever came first (design.md section 6). The
+    callers' own plans count: a caller keeps the members of the time of the call.
+    """
+    left = {_key(plan): plan for plan in plans}
+    found: set[tuple[str, int]] = set()
+    reached = set(agents)
+    while True:
+        more = [
+            key
+            for key, plan in left.items()
+            if plan.number in numbers or any(m.agent in reached for m in plan.members)
+        ]
+        if not more:
+            return found
+        found.update(more)
+        reached.update(m.agent for key in more for m in left.pop(key).members)
 
 
 def _place(call: Call | None) -> str:

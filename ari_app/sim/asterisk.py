@@ -98,6 +98,16 @@ class Asterisk:
         if (channel := self.channels.get(id_)) is not None:
             self._end(channel, cause=channel.cause, by_us=False)
 
+    def phone_changed(self, endpoint: str) -> None:
+        """A phone registered or went away, or its call rang or ended."""
+        calls = [channel for channel in self.channels.values() if channel.endpoint == endpoint]
+        there = bool(calls) or self._world.phone_is_registered(endpoint)
+        state = "NOT_INUSE" if there else "UNAVAILABLE"
+        if any(channel.state != "Down" for channel in calls):
+            state = "BUSY"
+        device = wire.DeviceState(endpoint, state)
+        self._tell(wire.DeviceStateChanged(application=APP, device_state=device))
+
     def crashes(self) -> None:
         """Asterisk is killed and started again: nothing is left, and no event says so."""
         self.channels.clear()
@@ -210,14 +220,15 @@ class Asterisk:
     # --- inside ---
 
     def _app_lives(self) -> bool:
-        """Without a socket the application lives as long as something of its own."""
-        mine = any(_is_mine(channel) for channel in self.channels.values())
-        return self.emit is not None or mine or bool(self.bridges)
+        """Without a socket the application lives as long as a channel of its own."""
+        return self.emit is not None or any(map(_is_mine, self.channels.values()))
 
     def _becomes(self, channel: Channel, state: str) -> None:
         channel.state = state
         if channel.watched:
             self._tell(wire.ChannelStateChange(application=APP, channel=_seen(channel)))
+        if channel.endpoint:
+            self.phone_changed(channel.endpoint)
 
     def _enters(self, channel: Channel) -> None:
         channel.in_app = True
@@ -241,6 +252,8 @@ class Asterisk:
                     application=APP, cause=cause, tech_cause=sip, channel=_seen(channel)
                 )
             )
+        if channel.endpoint:
+            self.phone_changed(channel.endpoint)
         self._world.gone(channel.id, by_us=by_us)
 
     def _tell(self, event: wire.WireEvent) -> None:

@@ -21,6 +21,7 @@ from ari_app.sim.world import World
 
 LATE_S = 2  # for what is due at an instant
 LITTER_S = 12  # for what is in the way of clearing up; a hang-up is asked again after 10 s
+UNHEARD_S = 3  # the latest that events come in a blur
 RECOVER_S = 30  # after each trouble, until all of it must be made good
 
 Tell = Callable[[str, str], None]
@@ -44,6 +45,8 @@ class Invariants:
         self._troubles: list[tuple[int, int]] = []
         self._waiting: dict[str, int] = {}
         self._talks: dict[str, str] = {}
+        self._began_at: dict[str, int] = {}
+        self._blurred_until_at = 0
         self._left_at: dict[str, int] = {}
         self._fates: dict[str, tuple[frozenset[Why], int | None]] = {}
         self._rung: set[str] = set()
@@ -57,6 +60,11 @@ class Invariants:
     def trouble(self, away_s: float) -> None:
         """From now on something is not as it should be, for `away_s`."""
         self._troubles.append((self._world.at, after(self._world.at, away_s)))
+
+    def blur(self, away_s: float) -> None:
+        """For `away_s` events come late."""
+        self.trouble(away_s)
+        self._blurred_until_at = after(self._world.at, away_s)
 
     def allowed_s(self, since_at: int) -> float:
         """By how much the troubles since then excuse us for being late."""
@@ -113,6 +121,7 @@ class Invariants:
         self._tell("talk", f"{caller} talks with {leg}")
         self._waiting.pop(caller, None)
         self._talks[caller], self._talks[leg] = leg, caller
+        self._began_at[caller] = self._began_at[leg] = self._world.at
         parsed = parse_leg(leg)
         assert parsed is not None
         self._fates[caller] = (frozenset({Why.TALKED}), self._agent_of[parsed.device])
@@ -129,13 +138,19 @@ class Invariants:
         self._left_at[channel] = self._world.at
         self._fates.setdefault(channel, (_GAVE_UP | {Why.ABANDONED}, None))
         other = self._talks.pop(channel, None)
-        if by_us and other is not None and other not in self._ended_by_owner:
+        ended = other is None or other in self._ended_by_owner
+        if by_us and not ended and not self._is_unheard(channel):
             raise BrokenPromise(f"we dropped the talk of {channel} with {other}")
         waited = self._waiting.pop(channel, None)
         if by_us and waited is not None and other is None:
             raise BrokenPromise(f"we hung up on {channel}, who was waiting")
         if other is not None and other not in self._left_at and parse_leg(other) is None:
             self._waiting[other] = self._world.at  # to be hung up, or to be given to somebody else
+
+    def _is_unheard(self, channel: str) -> bool:
+        """A talk that began in the instant we gave it up, and whose beginning we heard too late."""
+        began_at = self._began_at[channel]
+        return began_at < self._blurred_until_at and self._world.at < after(began_at, UNHEARD_S)
 
     def crashed(self) -> None:
         """Asterisk is gone: what it held is nobody's promise any more."""
@@ -248,5 +263,5 @@ def _wants(call: Call, agent: int, plan: Plan) -> bool:
     if not isinstance(call.place, Waiting):
         return False
     member = next((m for m in plan.members if m.agent == agent), None)
-    asked_before = any(attempt.agent == agent for attempt in call.attempts)
+    asked_before = any(asked.agent == agent for asked in call.asked)
     return member is not None and member.may_ring and bool(member.devices) and not asked_before

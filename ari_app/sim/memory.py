@@ -257,9 +257,7 @@ def _empty_database() -> bytes:
         path = Path(folder) / "empty.db"
         engine = database.open_engine(f"sqlite:///{path}")
         database.upgrade(engine)
-        with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
-        engine.dispose()
+        engine.dispose()  # the last one to go folds the write-ahead log into the file
         return path.read_bytes()
 
 

@@ -46,7 +46,8 @@ class People:
     def unregister(self, endpoint: str, for_s: float) -> None:
         """The phone vanishes, and comes back."""
         self._unregistered.add(endpoint)
-        self._world.soon(for_s, lambda: self._unregistered.discard(endpoint))
+        self.asterisk.phone_changed(endpoint)
+        self._world.soon(for_s, lambda: self._is_back(endpoint))
 
     def forget(self) -> None:
         """Asterisk crashed: everybody's call is over."""
@@ -114,6 +115,10 @@ class People:
         }
 
     # --- inside ---
+
+    def _is_back(self, endpoint: str) -> None:
+        self._unregistered.discard(endpoint)
+        self.asterisk.phone_changed(endpoint)
 
     def _give_up(self, id_: str) -> None:
         if id_ in self._callers and all(talk.caller != id_ for talk in self._talks.values()):

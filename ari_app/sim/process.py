@@ -12,17 +12,21 @@ from ari_app.ari import requests, wire
 from ari_app.ari.observe import Observed
 from ari_app.ari.requests import UNKNOWN, UNSENT, Outcome, Request
 from ari_app.ari.translate import Translator
-from ari_app.core.commands import Command, is_too_late
+from ari_app.core.call import Ended
+from ari_app.core.commands import Command, LegId, is_too_late
 from ari_app.core.events import CommandDone, CommandFailed, after
+from ari_app.core.reconcile import Seen
 from ari_app.runtime import recover
 from ari_app.runtime.directory import Directory
 from ari_app.runtime.happenings import Answered, ConfigRead, Happening
 from ari_app.runtime.happenings import Observed as Looked
+from ari_app.runtime.lookout import AGAIN_S
+from ari_app.runtime.lookout import LOOK_AROUND_S as LOOK_S
 from ari_app.runtime.mind import Mind, Patience
 from ari_app.runtime.outbox import PAUSES_S, TOO_LATE, Lanes, may_repeat
 from ari_app.runtime.turn import Turn
 from ari_app.sim.asterisk import APP, Asterisk
-from ari_app.sim.invariants import Invariants, Tell
+from ari_app.sim.invariants import BrokenPromise, Invariants, Tell
 from ari_app.sim.memory import Keeper
 from ari_app.sim.script import (
     AFTER_COMMIT,
@@ -33,15 +37,13 @@ from ari_app.sim.script import (
 )
 from ari_app.sim.world import World
 from ari_app.store.engine import StoreError
-from ari_app.store.store import Sent
+from ari_app.store.store import LostRaceError, Sent
 
 PATIENCE_S = 10.0
-LOOK_S = 60.0
 RETRY_S = 0.25
 NETWORK_S = (0.0002, 0.004)
 COMMIT_S = (0.0001, 0.003)
 POLL_S = (0.0, 0.25)  # until a change of the settings is noticed
-OBSERVE_AGAIN_S = 1.0
 FLUTTER_S = 3.0
 
 
@@ -49,7 +51,7 @@ FLUTTER_S = 3.0
 class Weather:
     """What is wrong between Asterisk and whoever of us lives now."""
 
-    http_is_dead: bool = False
+    http_lost: float | None = None  # the part of requests without any effect, while it is dead
     events_flutter: bool = False
 
 
@@ -84,6 +86,7 @@ class Process:
         self._looked = False
         self._patience: Patience | None = None
         self._last_event_at: dict[str, int] = {}
+        self._left_at: dict[str, int] = {}
         self._start()
 
     def _start(self) -> None:
@@ -91,7 +94,7 @@ class Process:
         self._loaded = self._store.load()
         directory = Directory("DE", self._loaded.plans)
         self._next_call = self._loaded.next_call
-        callers = {call.channel: call.id for call in self._loaded.calls}
+        callers = {c.channel: c.id for c in self._loaded.calls if not isinstance(c.place, Ended)}
         self._translator = Translator(APP, directory.resolve, self._new_call, callers)
         self.mind = Mind(self._loaded, directory, self._world.at)
         self._inbox.append(ConfigRead(*self._store.read_config(self._world.at)))
@@ -159,31 +162,37 @@ class Process:
         self._world.at_instant(at, if_open)
 
     def _on_event(self, event: wire.WireEvent) -> None:
+        if isinstance(event, wire.StasisEnd):
+            self._left_at[event.channel.id] = self._world.at
         happening = self._translator.translate(event, self._world.at)
         if happening is not None:
             self._put(happening)
 
     def _look(self) -> None:
-        """After a connect, and every LOOK_S: what was missed, or could not be cleared away."""
+        """As `lookout.Lookout`: after a connect, and every LOOK_S."""
         if self._asterisk.emit is None:
             return
-        if self._weather.http_is_dead:
-            self._soon(self._look, (OBSERVE_AGAIN_S, OBSERVE_AGAIN_S))
+        if self._weather.http_lost is not None:
+            self._soon(self._look, (AGAIN_S, AGAIN_S))
             return
-        since_at, observed = self._world.at, self._asterisk.observe()
-        self._soon(lambda: self._looked_at(observed, since_at))
+        since_at, on_their_way = self._world.at, self.mind.rings_on_their_way()
+        observed = self._asterisk.observe()
+        self._soon(lambda: self._looked_at(observed, since_at, on_their_way))
 
-    def _looked_at(self, observed: Observed, since_at: int) -> None:
+    def _looked_at(self, observed: Observed, since_at: int, on_their_way: frozenset[LegId]) -> None:
         at = self._world.at
-        for arrived in recover.adopt(observed, self._translator, APP, at):
+        left = {channel for channel, left_at in self._left_at.items() if left_at >= since_at}
+        recover.forget_gone(self._translator.callers, self.mind.live.calls, observed, since_at)
+        for arrived in recover.adopt(observed, self._translator, APP, at, left):
             self._put(arrived)
         self._soon(self._look, (LOOK_S, LOOK_S + 1))
-        seen = recover.seen_from(observed, since_at, at)
+        seen = recover.seen_from(observed, since_at, at, on_their_way)
         self._put(Looked(seen))
-        if self._looked:
-            return
-        calls = {call.id: call for call in self._loaded.calls}
-        rest = recover.unfinished(self._loaded.unanswered, calls, seen, at)
+        if not self._looked:
+            self._settle(seen)
+
+    def _settle(self, seen: Seen) -> None:
+        rest = recover.unfinished(self._loaded.unanswered, self.mind.live.calls, seen, seen.at)
         for answer in rest.answers:
             self._put(answer)
         self._looked, self._busy = True, False
@@ -207,8 +216,8 @@ class Process:
 
     def _try(self, happened: list[Happening]) -> None:
         turn = self.mind.turn(happened, self._world.at)
-        if turn.faults:
-            raise turn.faults[0].error
+        for fault in turn.faults:
+            raise BrokenPromise(f"a fault of ours: {fault.error!r}") from fault.error
         if self._dies_at(BEFORE_COMMIT):
             return
         try:
@@ -216,6 +225,8 @@ class Process:
         except StoreError:
             self._endure(turn, happened)
             return
+        except LostRaceError as error:  # nobody else is here who could have won it
+            raise BrokenPromise(f"the belief is wrong: {error}") from error
         self._patience = None
         self._invariants.nobody_overtakes(turn, self.mind)
         self._tell_steps(turn)
@@ -287,9 +298,10 @@ class Process:
             self._soon(lambda: self._answered(sent, request, status, tries))
 
     def _carried_out(self, request: Request) -> int:
-        if not self._weather.http_is_dead:
+        lost = self._weather.http_lost
+        if lost is None:
             return self._asterisk.carry_out(request)
-        if self._dice.random() < 0.5:
+        if self._dice.random() < lost:
             return UNKNOWN if self._dice.random() < 0.5 else UNSENT
         self._asterisk.carry_out(request)
         return UNKNOWN

@@ -66,10 +66,11 @@ class DatabaseItem:
 
 @dataclass(frozen=True, slots=True)
 class HttpItem:
-    """Requests get no answer for `away_s`; half of them take effect all the same."""
+    """Requests get no answer for `away_s`; this part of them has no effect either."""
 
     at_s: float
     away_s: float
+    lost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def write(seed: int, endpoints: tuple[str, ...], *, faults: bool = True) -> tupl
     items: list[Item] = [_caller(dice) for _ in range(CALLERS)]
     for _ in range(dice.randint(0, 5) if faults else 0):
         fault = _fault(dice, endpoints)
-        items.append(fault)
+        items += [fault, *_bystander(dice, fault)]
         if dice.random() < 0.4:  # two close together, in the first's wake or in its midst
             second = _fault(dice, endpoints)
             items.append(replace(second, at_s=round(fault.at_s + dice.expovariate(1), 3)))
@@ -160,6 +161,13 @@ def _caller(dice: Random) -> CallerItem:
     )
 
 
+def _bystander(dice: Random, fault: Item) -> list[Item]:
+    """Somebody who dials in the very instant, for that is when people get lost."""
+    if not isinstance(fault, KillItem | CutItem) or dice.random() < 0.5:
+        return []
+    return [replace(_caller(dice), at_s=round(fault.at_s + dice.uniform(-0.004, 0.001), 6))]
+
+
 def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
     at_s, away_s = round(dice.uniform(0, HORIZON_S), 3), round(dice.expovariate(1 / 4), 3)
     match dice.randint(0, 11):
@@ -167,11 +175,11 @@ def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
             nth = 1 + int(dice.expovariate(1 / 4))
             return KillItem(at_s, dice.choice(POINTS), nth, STARTS_IN_S + away_s)
         case 4 | 5:
-            return CutItem(at_s, away_s)
+            return CutItem(at_s, away_s * dice.choice((1, 1, 4)))
         case 6:
             return DatabaseItem(at_s, 3 * away_s)
         case 7:
-            return HttpItem(at_s, away_s)
+            return HttpItem(at_s, away_s, dice.choice((0.3, 0.6, 1.0)))
         case 8:
             return CrashItem(at_s, away_s)
         case 9:

@@ -175,30 +175,37 @@ class Story:
         self.world.at_instant(after(START_AT, item.at_s), lambda: self._happen(number, item))
 
     def _happen(self, number: int, item: Item) -> None:
-        if not isinstance(item, CallerItem):
-            self._tell("fault", str(item))
         match item:
             case CallerItem():
                 if self._asterisk_is_up:
                     self.people.dial(f"chan-{number}", item)
-            case KillItem(point=point, nth=nth, away_s=away_s):
-                if self.process is not None:
-                    self._restart_after_s = away_s
-                    self.process.doom(point, nth)
+            case SettingsItem():
+                self._change_settings(item)
+            case _:
+                self._tell("fault", str(item))
+                self._go_wrong(item)
+
+    def _go_wrong(self, item: Item) -> None:
+        match item:
+            case KillItem():
+                self._doom(item)
             case CutItem(away_s=away_s):
                 self._cut(away_s)
             case FlutterItem(away_s=away_s):
                 self._flutter(away_s)
             case DatabaseItem(away_s=away_s):
                 self._lock_database(away_s)
-            case HttpItem(away_s=away_s):
-                self._stall_http(away_s)
+            case HttpItem(away_s=away_s, lost=lost):
+                self._stall_http(away_s, lost)
             case CrashItem(away_s=away_s):
                 self._crash_asterisk(away_s)
             case PhoneItem(endpoint=endpoint, away_s=away_s, drops=drops):
                 self._lose_phone(endpoint, away_s, drops=drops)
-            case SettingsItem():
-                self._change_settings(item)
+
+    def _doom(self, item: KillItem) -> None:
+        if self.process is not None:
+            self._restart_after_s = item.away_s
+            self.process.doom(item.point, item.nth)
 
     def _cut(self, away_s: float) -> None:
         self.invariants.trouble(away_s)
@@ -211,7 +218,7 @@ class Story:
             self.process.disconnect()
 
     def _flutter(self, away_s: float) -> None:
-        self.invariants.trouble(away_s)
+        self.invariants.blur(away_s)
         self._weather.events_flutter = True
 
         def over() -> None:
@@ -227,12 +234,12 @@ class Story:
     def _unlock_database(self) -> None:
         self.store.is_away = False
 
-    def _stall_http(self, away_s: float) -> None:
+    def _stall_http(self, away_s: float, lost: float) -> None:
         self.invariants.trouble(away_s)
-        self._weather.http_is_dead = True
+        self._weather.http_lost = lost
 
         def over() -> None:
-            self._weather.http_is_dead = False
+            self._weather.http_lost = None
 
         self.world.soon(away_s, over)
 
@@ -257,6 +264,7 @@ class Story:
 
     def _change_settings(self, item: SettingsItem) -> None:
         """The admin's command waits for a database that somebody else has locked."""
+        self._tell("admin", str(item))
         if self.store.is_away:
             self.world.soon(CHECK_EVERY_S, lambda: self._change_settings(item))
             return

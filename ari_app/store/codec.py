@@ -33,9 +33,9 @@ def dump_call(call: Call) -> str:
 def load_call(text: str) -> Call:
     """The call from `dump_call`'s JSON. Raises ValueError for anything else."""
     body = msgspec.json.decode(text)
-    place = body.pop("place")
-    if body.pop("schema") != SCHEMA:
+    if body.pop("schema", None) != SCHEMA:
         raise ValueError("a call of an unknown schema")
+    place = body.pop("place")
     head = msgspec.convert(body, _Head)
     return Call(place=_untagged(place, _PLACES), **vars(head))
 
@@ -74,7 +74,10 @@ def _tagged(value: Any) -> Any:
 
 
 def _untagged(body: dict[str, Any], known: dict[str, Any]) -> Any:
-    return msgspec.convert(body, known[body.pop("type")])
+    kind = body.pop("type", None)
+    if kind not in known:
+        raise ValueError(f"an unknown type {kind!r}")
+    return msgspec.convert(body, known[kind])
 
 
 def _text(body: Any) -> str:

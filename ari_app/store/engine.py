@@ -83,7 +83,8 @@ def upgrade(engine: Engine) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         if revision(engine) is not None:
             _refuse_future(engine)
-        command.upgrade(_config(engine), "head")
+        with lease(engine):  # never under a running controller
+            command.upgrade(_config(engine), "head")
     except (OSError, SQLAlchemyError) as error:
         raise StoreError(f"cannot use the database at {path}: {_short(error)}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
+from ari_app import endpoints
 from ari_app.core import plan as core
 from ari_app.store import codec
 from ari_app.store.tables import AGENT, AGENT_STATE, DEVICE, MEMBER, NUMBER, PLAN
@@ -26,11 +27,16 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings at one instant: the newest plan of each number, agents, managed phones."""
+    """All settings at one instant: the newest plan of each number, agents, managed phones.
+
+    `problems` are numbers that can't be used, a line each; callers of these hear that there is no
+    such number, and everybody else is served.
+    """
 
     plans: Mapping[str, core.Plan]
     agents: frozenset[int]
     phones: tuple[Phone, ...]
+    problems: tuple[str, ...] = ()
 
 
 def read_config(connection: Connection, shard: str) -> Config:
@@ -39,11 +45,15 @@ def read_config(connection: Connection, shard: str) -> Config:
     plans = {}
     numbers = connection.execute(select(NUMBER).where(NUMBER.c.shard == shard)).all()
     ours = {row.e164 for row in numbers}
+    problems = []
     for row in numbers:
         members = _members(connection, row.id, devices)
-        plans[row.e164] = _versioned(connection, _plan(row, members, ours))
+        try:
+            plans[row.e164] = _versioned(connection, _plan(row, members, ours))
+        except ValueError as error:
+            problems.append(f"{row.e164}: {error}: set it anew with `sharedline numbers set`")
     agents = connection.execute(select(AGENT.c.id).where(~AGENT.c.removed)).scalars()
-    return Config(plans, frozenset(agents), _phones(connection))
+    return Config(plans, frozenset(agents), _phones(connection), tuple(problems))
 
 
 def add_missing_agent_states(connection: Connection, at: int) -> None:
@@ -60,16 +70,28 @@ def find_plan(connection: Connection, number: str, version: int) -> core.Plan:
     if version == core.UNKNOWN_NUMBER.version:
         return core.UNKNOWN_NUMBER
     query = select(PLAN.c.body).where(PLAN.c.number == number, PLAN.c.version == version)
-    return codec.load_plan(connection.execute(query).scalar_one())
+    body = connection.execute(query).scalar()
+    if body is None:
+        raise ValueError(f"there is no version {version} of the plan of {number}")
+    return codec.load_plan(body)
 
 
 def _devices(connection: Connection) -> dict[int, list[core.Device]]:
     found = defaultdict(list)
-    # One that is wanted or failed may be in Asterisk already, with its former password.
-    query = select(DEVICE).where(DEVICE.c.state != UNWANTED).order_by(DEVICE.c.id)
-    for row in connection.execute(query):
-        found[row.agent_id].append(core.Device(row.id, row.endpoint))
+    # One that is wanted may be in Asterisk already, with its former password. One that failed may
+    # be somebody else's: an endpoint of pjsip.conf.
+    usable = DEVICE.c.state.in_([READY, WANTED])
+    for row in connection.execute(select(DEVICE).where(usable).order_by(DEVICE.c.id)):
+        if _is_dialable(row.endpoint):
+            found[row.agent_id].append(core.Device(row.id, row.endpoint))
     return found
+
+
+def _is_dialable(endpoint: str) -> bool:
+    try:
+        return endpoints.checked(endpoint) == endpoint
+    except endpoints.BadEndpoint:
+        return False
 
 
 def _members(

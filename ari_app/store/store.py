@@ -17,7 +17,6 @@ from sqlalchemy import (
     Engine,
     bindparam,
     delete,
-    func,
     insert,
     select,
     update,
@@ -29,23 +28,17 @@ from ari_app.core.agent import Attempted
 from ari_app.core.call import Call, Ended, is_over
 from ari_app.core.commands import Command
 from ari_app.core.events import Event
-from ari_app.core.plan import Plan
-from ari_app.store import codec, fallbacks, plans
+from ari_app.store import codec, fallbacks, loading, plans
 from ari_app.store.engine import StoreError
 from ari_app.store.fallbacks import FallbackCall
+from ari_app.store.loading import Loaded, Sent
 from ari_app.store.tables import AGENT_STATE, ATTEMPT, CALL, DEVICE, JOURNAL, OUTBOX, SHARD
+
+__all__ = ["Batch", "Loaded", "LostRaceError", "Record", "Sent", "Store"]
 
 
 class LostRaceError(Exception):
     """A row was not what this controller believed: it must load again before it decides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A command with its row in the outbox."""
-
-    id: int
-    command: Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +69,6 @@ class Batch:
         return not (self.calls or self.agents or self.records or self.outbox or self.done)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Everything a controller needs to go on where the last one stopped."""
-
-    calls: tuple[Call, ...]
-    agents: Mapping[int, core_agent.Agent]
-    plans: Mapping[tuple[str, int], Plan]
-    unanswered: tuple[Sent, ...]
-    next_call: int
-    next_sent: int
-
-
 class Store:
     """The database, as one controller of one shard sees it."""
 
@@ -114,29 +95,16 @@ class Store:
             self._epoch = (epoch or 0) + 1
 
     def load(self) -> Loaded:
-        """All live state."""
+        """All live state; what can't be read is set aside."""
         with self._transaction() as connection:
-            live = select(CALL.c.body).where(CALL.c.live, CALL.c.shard == self._shard)
-            calls = tuple(codec.load_call(body) for body in connection.execute(live).scalars())
-            wanted = {(call.number, call.plan_version) for call in calls}
-            sent = select(OUTBOX.c.id, OUTBOX.c.body).order_by(OUTBOX.c.id)
-            return Loaded(
-                calls=calls,
-                agents=_agents(connection),
-                plans={key: plans.find_plan(connection, *key) for key in wanted},
-                unanswered=tuple(
-                    Sent(row.id, codec.load_command(row.body)) for row in connection.execute(sent)
-                ),
-                next_call=_next(connection, func.max(CALL.c.id)),
-                next_sent=_next(connection, func.max(OUTBOX.c.id)),
-            )
+            return loading.load(connection, self._shard)
 
     def read_config(self, at: int) -> tuple[plans.Config, Mapping[int, core_agent.Agent]]:
         """The settings now, and the live state of every agent that was added meanwhile too."""
         with self._transaction() as connection:
             plans.add_missing_agent_states(connection, at)
             config = plans.read_config(connection, self._shard)
-            return config, _agents(connection)
+            return config, loading.agents(connection)
 
     def data_version(self) -> int:
         """A number that changes when somebody else has written to the database."""
@@ -218,24 +186,6 @@ class Store:
         if old:
             guard = (CALL.c.id == bindparam("b_id")) & (CALL.c.version == bindparam("b_version"))
             _expect(len(old), connection.execute(update(CALL).where(guard), old))
-
-
-def _agents(connection: Connection) -> dict[int, core_agent.Agent]:
-    found = connection.execute(select(AGENT_STATE))
-    return {
-        row.agent_id: core_agent.Agent(
-            id=row.agent_id,
-            reserved_by=row.reserved_by,
-            talking=row.talking,
-            backoff_until_at=row.backoff_until_at,
-            idle_since_at=row.idle_since_at,
-        )
-        for row in found
-    }
-
-
-def _next(connection: Connection, highest: Any) -> int:
-    return int(connection.execute(select(highest)).scalar() or 0) + 1
 
 
 def _call_row(call: Call) -> dict[str, Any]:

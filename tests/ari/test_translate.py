@@ -149,9 +149,9 @@ def test_a_phone_comes_back_once() -> None:
         "NOT_INUSE",
     )
     told = [translate(translator, frames.device(state)) is not None for state in states]
-    assert told == [False, True, False, False, False, False, True]
-    back = events.PhoneRegistered(AT, "PJSIP/p02")
-    assert translate(translator, frames.device("INUSE", "PJSIP/p02")) == back
+    assert told == [False, True, False, True, False, False, True]
+    back = events.PhoneFree(AT, "PJSIP/p02")
+    assert translate(translator, frames.device("NOT_INUSE", "PJSIP/p02")) == back
 
 
 def test_what_is_not_ours_is_none() -> None:

@@ -74,8 +74,19 @@ def test_what_is_younger_than_the_look_or_on_its_way_is_not_judged():
     assert reconcile([young_call], seen(callers=())) == ()
 
 
+def test_a_phone_whose_ring_was_on_its_way_when_the_look_began_is_not_judged():
+    look = replace(seen(), on_their_way=frozenset({ANN}))
+    assert reconcile([a_call(Ringing((LEG,)))], look) == ()
+
+
+def test_a_talk_that_is_being_set_up_since_the_look_began_is_not_judged():
+    young = Connecting(UP, SINCE + 5_000_000)
+    assert reconcile([a_call(young)], seen(legs={ANN: Stage.ANSWERED})) == ()
+
+
 def test_what_no_call_holds_is_cleared_away():
     lone = LegId(7, 11, 1)
     there = seen(legs={ANN: Stage.RANG, lone: Stage.RANG}, talks={1: frozenset(), 7: frozenset()})
     found = strays([a_call(Ringing((LEG,)))], there)
     assert found == (HangUpLeg(7, lone, HangUpReason.NORMAL), EndTalk(7))
+    assert strays([a_call(Ringing((LEG,)))], there, aside=frozenset({7})) == ()

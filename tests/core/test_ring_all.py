@@ -1,7 +1,9 @@
 """Ring all: what the caller, the winner and the others see, told call by call."""
 
+from dataclasses import replace
+
 from ari_app.core.call import Connecting, Ringing, Talking, Waiting
-from ari_app.core.commands import HangUpLeg, JoinTalk, Ring
+from ari_app.core.commands import Guard, HangUpLeg, JoinTalk, Ring
 from ari_app.core.events import LegEnd, TalkFailed
 from tests.stories import NUMBER, Story, plan
 
@@ -178,14 +180,73 @@ def test_an_unregistered_phone_costs_no_time():
     assert story.ended() == "nobody free"
 
 
-def test_a_phone_that_was_busy_joins_in_after_its_rest():
+def test_a_phone_that_was_busy_joins_in_when_its_other_call_is_over():
     story = Story(plan("ann", "bob"))
     story.caller_dials()
     story.rings("bob")
     story.refuses("ann")
     story.asked.clear()
-    story.after_s(4.9).expect()
-    story.after_s(0.1).expect("ring ann")
+    story.after_s(10).expect()
+    story.phone_is_free("PJSIP/ann-1")
+    story.expect("ring ann")
+
+
+def test_a_phone_that_does_not_disturb_is_asked_once_a_round():
+    story = Story(plan("ann", "bob"))
+    story.caller_dials()
+    story.rings("bob")
+    story.refuses("ann")
+    story.asked.clear()
+    story.after_s(20).expect("hang up bob: no answer")
+    story.ends("bob")
+    assert story.verdicts() == {
+        "ann": "was busy in this round",
+        "bob": "did not take it in this round",
+    }
+    story.after_s(5).expect("ring ann", "ring bob")
+
+
+def test_members_who_cannot_be_reached_do_not_hold_up_the_next_round():
+    """However long the pause between rounds is, and whoever else rests meanwhile."""
+    story = Story(replace(plan("ann", "bob"), retry_s=10, max_wait_s=120))
+    story.caller_dials()
+    story.rings("ann")
+    story.ends("bob", LegEnd.FAILED)
+    story.asked.clear()
+    story.after_s(20).expect("hang up ann: no answer")
+    story.ends("ann")
+    story.after_s(9.9).expect()
+    story.after_s(0.1).expect("ring ann", "ring bob")
+
+
+def test_somebody_who_comes_between_two_rounds_does_not_put_off_the_next():
+    story = Story(plan("ann", "bob"))
+    story.caller_dials()
+    story.rings("ann")
+    story.ends("bob", LegEnd.FAILED)
+    story.after_s(20)
+    story.ends("ann")
+    story.asked.clear()
+    story.after_s(2)
+    story.phone_is_free("PJSIP/bob-1")
+    story.expect("ring bob")
+    story.rings("bob")
+    story.after_s(2)
+    story.ends("bob", LegEnd.SILENT)
+    story.after_s(1).expect("ring ann", "ring bob")
+
+
+def test_a_guard_that_could_not_be_disarmed_is_disarmed_again():
+    story = Story(plan("ann"))
+    story.caller_dials()
+    story.they_talk("ann")
+    story.asterisk_refused(Guard, unknown=True)
+    story.after_s(9.9)
+    assert story.guards == [0]
+    story.after_s(0.1)
+    assert story.guards == [0, 0]
+    story.after_s(100)
+    assert story.guards == [0, 0]
 
 
 def test_a_phone_that_registers_joins_in_at_once():
@@ -194,10 +255,10 @@ def test_a_phone_that_registers_joins_in_at_once():
     story.rings("bob")
     story.ends("ann", LegEnd.FAILED)
     story.asked.clear()
-    story.phone_registers("PJSIP/ann-1")
+    story.phone_is_free("PJSIP/ann-1")
     story.expect("ring ann")
-    story.phone_registers("PJSIP/ann-1")
-    story.phone_registers("PJSIP/stranger")
+    story.phone_is_free("PJSIP/ann-1")
+    story.phone_is_free("PJSIP/stranger")
     story.expect()
 
 

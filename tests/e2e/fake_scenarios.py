@@ -42,6 +42,7 @@ class Driver(Protocol):
     async def phone_refused(self, leg: LegId, sip: int) -> None: ...
     async def phone_timed_out(self, leg: LegId) -> None: ...
     async def phone_hangs_up(self, leg: LegId) -> None: ...
+    async def phone_registers(self, phone: str, *, comes: bool) -> None: ...
     async def settles(self, events: int) -> None:
         """Wait until that many events came in this step, and a moment longer."""
 
@@ -98,6 +99,14 @@ class Story:
     async def phone_hangs_up(self, who: str) -> None:
         await self._driver.phone_hangs_up(self._leg(who))
         await self._ends(f"{who} hangs up")
+
+    async def phone_comes(self, who: str) -> None:
+        await self._driver.phone_registers(PHONES[who], comes=True)
+        await self._ends(f"{who}'s phone registers")
+
+    async def phone_goes(self, who: str) -> None:
+        await self._driver.phone_registers(PHONES[who], comes=False)
+        await self._ends(f"{who}'s phone goes away")
 
     # --- the socket, and Asterisk itself ---
 
@@ -219,6 +228,8 @@ class Story:
         self.steps.append(step)
 
     def _in_words(self, event: wire.WireEvent) -> tuple[str, str]:
+        if isinstance(event, wire.DeviceStateChanged):
+            return event.device_state.name, event.device_state.state
         channel = getattr(event, "channel", None)
         if channel is None or event.application != APP:
             return "-", repr(event)
@@ -392,8 +403,13 @@ for each in REFUSALS:
 @scenario
 async def nobody_answers_in_time(s: Story) -> None:
     await s.rings("ann", timeout_s=1)
-    await s.rings("bob", timeout_s=1)
     await s.phone_rang("ann")
+    await s.phone_timed_out("ann")
+
+
+@scenario
+async def a_phone_says_nothing_at_all(s: Story) -> None:
+    await s.rings("ann", timeout_s=1)
     await s.phone_timed_out("ann")
 
 
@@ -406,6 +422,24 @@ async def a_phone_that_is_not_registered(s: Story) -> None:
     await s.rings("away")
     await s.phone_rang("ann")
     await s.hangs_up("ann")
+
+
+@scenario
+async def a_phone_goes_and_comes(s: Story) -> None:
+    await s.phone_goes("ann")
+    await s.rings("ann")
+    await s.phone_comes("ann")
+    await s.phone_comes("ann")
+    await s.rings("ann")
+    await s.phone_goes("ann")
+    await s.looks()
+    await s.phone_answered("ann")
+    await s.phone_comes("ann")
+    await s.cuts()
+    await s.phone_goes("ann")
+    await s.phone_comes("ann")
+    await s.connects()
+    await s.phone_goes("ann")
 
 
 @scenario

@@ -17,7 +17,7 @@ from ari_app.ari.requests import Outcome, Request
 from ari_app.ari.translate import Translated, Translator
 from ari_app.core import commands, events
 from ari_app.core.commands import HangUpReason, LegId
-from ari_app.core.events import LegEnd, PhoneRegistered
+from ari_app.core.events import LegEnd, PhoneFree
 from tests.lab.asterisk import AsteriskInstance
 from tests.lab.phones import Lab, answers, default_phones, redirects, refuses, rings_forever
 from tests.lab.root import Root
@@ -118,7 +118,7 @@ async def test_subscribes_and_filters(asterisk: AsteriskInstance, edge: Edge) ->
     async with Lab(asterisk) as lab:
         phone = await lab.shaped_phone("p01")
         for _ in range(2):
-            assert await edge.next(PhoneRegistered) == PhoneRegistered(0, "PJSIP/p01")
+            assert await edge.next(PhoneFree) == PhoneFree(0, "PJSIP/p01")
             await phone.registers()  # a refresh is no news
             await phone.unregisters()
             await phone.registers()
@@ -323,7 +323,7 @@ async def test_a_pushed_phone_registers_with_a_digest_only(
         for request in setup.phone_watch(APP, ["PJSIP/pushed"]):
             assert (await edge.reply(request)).status == 200
         phone = await lab.shaped_phone("pushed")
-        assert (await edge.next(PhoneRegistered)).endpoint == "PJSIP/pushed"
+        assert (await edge.next(PhoneFree)).endpoint == "PJSIP/pushed"
         await edge.send(ring(LegId(1005, 1, 1), "pushed"))
         (await phone.rings()).reject(486)
         for request in setup.phone_objects("pushed", setup.ha1("pushed", "another")):

@@ -33,9 +33,27 @@ from tests.lab.waiting import Missed, queued, until
 
 pytestmark = pytest.mark.e2e
 
-MOMENT_S = 0.025  # what comes later than all that was awaited is seen in the next step at the latest
+MOMENT_S = (
+    0.025  # what comes later than all that was awaited is seen in the next step at the latest
+)
 PATIENCE_S = 1.0
 CALLS = itertools.count(1)
+
+
+class Hears:
+    """Events, without what the same phone's last one said: Asterisk says some states twice."""
+
+    def __init__(self, seen: list[wire.WireEvent]) -> None:
+        self._seen = seen
+        self._states = {f"PJSIP/{PHONES[who]}": "NOT_INUSE" for who in ("ann", "bob")}
+
+    def on_event(self, event: wire.WireEvent) -> None:
+        if isinstance(event, wire.DeviceStateChanged):
+            device = event.device_state
+            if self._states.get(device.name) == device.state:
+                return
+            self._states[device.name] = device.state
+        self._seen.append(event)
 
 
 class FakeDriver:
@@ -43,11 +61,13 @@ class FakeDriver:
 
     def __init__(self) -> None:
         self.seen: list[wire.WireEvent] = []
+        self._hears = Hears(self.seen)
         self._asterisk = Asterisk(self)
         self._callers: dict[str, str] = {}
+        self._away = {f"PJSIP/{PHONES['away']}"}
 
     async def connects(self) -> None:
-        self._asterisk.emit = self.seen.append
+        self._asterisk.emit = self._hears.on_event
 
     async def cuts(self) -> None:
         self._asterisk.emit = None
@@ -85,18 +105,24 @@ class FakeDriver:
         self._asterisk.phone_refused(leg_channel(leg), Q850.get(sip, 38), sip)
 
     async def phone_timed_out(self, leg: LegId) -> None:
-        for each in [id_ for id_ in self._asterisk.channels if id_.startswith("sl-")]:
-            self._asterisk.phone_refused(each, 19, 480)
+        self._asterisk.phone_refused(leg_channel(leg), 19, 480)
 
     async def phone_hangs_up(self, leg: LegId) -> None:
         self._asterisk.hangs_up(leg_channel(leg))
+
+    async def phone_registers(self, phone: str, *, comes: bool) -> None:
+        endpoint = f"PJSIP/{phone}"
+        if comes != (endpoint in self._away):
+            return  # a refresh
+        self._away ^= {endpoint}
+        self._asterisk.phone_changed(endpoint)
 
     async def settles(self, events: int) -> None: ...
 
     # --- the fake's world ---
 
     def phone_is_registered(self, endpoint: str) -> bool:
-        return endpoint != f"PJSIP/{PHONES['away']}"
+        return endpoint not in self._away
 
     def phone_rings(self, channel: Channel) -> None: ...
 
@@ -121,6 +147,7 @@ class RealDriver:
         self._socket: asyncio.Task[None] | None = None
         self._ups: asyncio.Queue[None] = asyncio.Queue()
         self._callers: dict[str, Outgoing] = {}
+        self._hears = Hears(self.seen)
         self._phones: dict[str, ShapedPhone] = {}
         self._bells: dict[LegId, Ring] = {}
         url, user, password = asterisk.ari_url, asterisk.ari_user, asterisk.ari_password
@@ -134,14 +161,8 @@ class RealDriver:
 
     async def connects(self) -> None:
         up = lambda: self._ups.put_nowait(None)  # noqa: E731
-        self._socket = asyncio.create_task(self.client.run(self._on_event, up, lambda: None))
+        self._socket = asyncio.create_task(self.client.run(self._hears.on_event, up, lambda: None))
         await queued(self._ups, 3, "connected")
-
-    def _on_event(self, event: wire.WireEvent) -> None:
-        if not isinstance(event, wire.DeviceStateChanged):
-            self.seen.append(event)
-        else:
-            print(event)
 
     async def cuts(self) -> None:
         assert self._socket is not None
@@ -199,6 +220,12 @@ class RealDriver:
 
     async def phone_hangs_up(self, leg: LegId) -> None:
         await self._bells[leg].hang_up()
+
+    async def phone_registers(self, phone: str, *, comes: bool) -> None:
+        if comes:
+            await self._phones[phone].registers()
+        else:
+            await self._phones[phone].unregisters()
 
     async def settles(self, events: int) -> None:
         with suppress(Missed):

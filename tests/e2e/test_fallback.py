@@ -191,6 +191,17 @@ async def test_a_caller_chooses_a_hostile_name(team: Team, name: str) -> None:
     assert not set(call.caller_name) & set('<>"\n\u202e')
 
 
+@pytest.mark.parametrize(("called", "number"), [("sharedline", ""), ("1" * 30, "1" * 20)])
+async def test_what_is_no_number_is_told_as_well(team: Team, called: str, number: str) -> None:
+    assert await team.controller.stop() == 0
+    caller = await team.caller(called)
+    await caller.answered()
+    await caller.hears_something()
+    await caller.hang_up()
+    await team.controller.start()
+    await in_history(team, number, "missed")
+
+
 async def test_many_at_once_are_each_told_once(team: Team) -> None:
     """And the controller is killed while it imports."""
     number = await team.number([])

@@ -20,12 +20,15 @@ async def test_a_trunk_writes_the_number_its_way(team: Team, write: str) -> None
     await team.nothing_left()
 
 
-@pytest.mark.parametrize("write", ["+49{}", "0{}"])
-async def test_a_trunk_calls_s_and_names_the_number_in_to(team: Team, lab: Lab, write: str) -> None:
+@pytest.mark.parametrize("write", ["+49{}", "0{}", "+49{};npdi=yes"])
+@pytest.mark.parametrize("called", ["", "s", "sharedline", "trunk-4711", "anonymous", "x", "*43"])
+async def test_a_trunk_calls_a_name_and_puts_the_number_into_to(
+    team: Team, lab: Lab, called: str, write: str
+) -> None:
     number = await team.number(["ann"])
     ann = await team.phone("ann", rings_forever)
     to = write.format(number.removeprefix("+49"))
-    caller = await lab.caller_dials("s", to=to)
+    caller = await lab.caller_dials(called, to=to)
     await ann.rings()
     await caller.cancel()
     assert (await team.ended(number)).outcome == "abandoned"
@@ -53,6 +56,44 @@ async def test_an_unknown_number_is_never_silence(team: Team, unknown: str, know
     assert team.journal(history.id)[0] == "CallArrived"
     await caller.hang_up()
     assert ann.agent.rings.empty()
+    await team.nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("called", "dialled"),
+    [
+        ("sharedline", ""),
+        ("trunk-4711", ""),
+        ("anonymous", ""),
+        ("sales4711", ""),
+        ("4711sales", "+494711"),
+        ("4712;phone-context=+49", "+494712"),
+        ("*43", ""),
+        ("5", "5"),
+        ("+", "+"),
+        ("h.", ""),
+        ("%29:0:2,%28", ""),
+        ("49%29:0:2,%2830", "+494902830"),
+        ("T", ""),
+        ("i", ""),
+        ("a,b", ""),
+        ("%22%24%7bEXTEN%7d)%5c", ""),
+        ("1" * 21, "1" * 20),
+        ("+" + "49301234" * 20, "+" + "49301234493012344930"[:19]),
+        ("x" * 300, ""),
+    ],
+)
+async def test_what_is_no_number_is_never_silence(team: Team, called: str, dialled: str) -> None:
+    """The same as for a number that is unknown; `called` is in the request and in To."""
+    await team.number(["ann"])
+    before = team.outcomes(dialled)
+    caller = await team.caller(called)
+    await caller.answered(within_s=1)
+    await caller.hears_something()
+    history = await team.ended(dialled)
+    assert (team.outcomes(dialled) - before) == {"unknown number": 1}
+    assert team.journal(history.id)[0] == "CallArrived"
+    await caller.hang_up()
     await team.nothing_left()
 
 

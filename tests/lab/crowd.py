@@ -23,7 +23,7 @@ from tests.lab.tones import ANN_HZ, QUIET, loudness
 from tests.lab.waiting import Missed, until
 
 SAMPLE_S = 0.05
-SERVED_S = 40  # from dialling until somebody must have answered a caller who comes
+SERVED_S = 60  # from dialling until somebody must have answered a caller who comes
 VOICE_S = 10  # from the answer to a voice: a restart may come between the two
 ANSWER_S = 0.2
 CLEAR_S = 3  # from a voice to knowing whose
@@ -146,7 +146,7 @@ class Crowd:
             talks = caller.rtp.share(ANN_HZ) > 0.5
             await asyncio.sleep(TALK_S)
             cut = caller.ended is not None  # an announcement ends by itself
-            what = ("cut off" if cut else "talked") if talks else "heard the announcement"
+            what = ("cut off" if cut else "talked") if talks else "answered by something else"
         except Missed as missed:
             what = f"lost: {missed}"
         self.figures.lost += what.startswith(("lost", "cut"))

@@ -8,7 +8,7 @@ from ari_app.core.events import CallArrived, CallerLeft, LegAnswered
 from ari_app.core.plan import Exit
 from ari_app.core.reconcile import Seen
 from ari_app.runtime.happenings import Observed
-from ari_app.runtime.turn import Turn
+from ari_app.runtime.turn import Turn, _related
 from tests.stories import NUMBER, Story, plan, with_number
 
 
@@ -123,3 +123,28 @@ def test_while_we_are_blind_no_deadline_is_kept_and_then_the_look_comes_first():
     assert not story.mind.blind
     story.after_s(10).expect()
     assert type(story.call().place).__name__ == "Talking"
+
+
+def test_numbers_that_share_agents_have_one_line_also_through_others():
+    """Cat is freed on the third number; who waits longest for Ann on the first is served first."""
+    first, second, third = NUMBER, "+49302", "+49303"
+    story = Story(
+        plan("ann"), with_number(plan("ann", "bob"), second), with_number(plan("bob"), third)
+    )
+    related = _related(story.directory.config.plans.values(), {third}, ())
+    assert related == {(first, 1), (second, 1), (third, 1)}
+    assert _related(story.directory.config.plans.values(), (), {1}) == related
+    assert _related(story.directory.config.plans.values(), (), {9}) == set()
+
+
+def test_who_came_before_a_change_of_members_still_gets_the_former_ones():
+    story = Story(plan("ann", "bob"))
+    story.caller_dials()
+    story.they_talk("ann")
+    story.ends("bob")
+    story.caller_dials()
+    story.rings("bob", call=2)
+    story.settings_become(plan("cat", version=2), with_number(plan("ann", "bob"), "+49301"))
+    story.asked.clear()
+    story.ends("ann", call=1)
+    story.expect("hang up caller", "end talk", "ring ann")
