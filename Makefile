@@ -32,7 +32,7 @@ unit: $(STAMP) ## tests without Asterisk; the core must be covered to the last b
 
 e2e: $(STAMP) ## tests on a real Asterisk with real phones
 	$(PY) -m tests.lab.root
-	$(PY) -m pytest -q -m e2e
+	$(PY) -m pytest -q -m e2e -n 2 --dist loadfile
 
 SEEDS ?= 2000
 FIRST ?= 1
@@ -49,4 +49,4 @@ docs: $(STAMP) ## write the pages that are made from the code
 	$(PY) -m tools.states
 
 conf: $(STAMP) ## render asterisk-conf/ for your own Asterisk: make conf DEST=/etc/asterisk
-	@$(PY) -m tests.lab.conf "$(DEST)"
+	@$(PY) -m tools.conf "$(DEST)"

@@ -22,7 +22,7 @@ from ari_app.sim.world import World
 LATE_S = 2  # for what is due at an instant
 LITTER_S = 12  # for what is in the way of clearing up; a hang-up is asked again after 10 s
 UNHEARD_S = 3  # the latest that events come in a blur
-RECOVER_S = 30  # after each trouble, until all of it must be made good
+RECOVER_S = 70  # after each trouble, until all of it must be made good: a look every 60 s
 
 Tell = Callable[[str, str], None]
 _GAVE_UP = frozenset({Why.NO_ANSWER, Why.NOBODY_FREE, Why.ALL_DECLINED})

@@ -19,12 +19,12 @@ from ari_app.core.call import Call, is_over
 from ari_app.core.commands import Command
 from ari_app.core.plan import UNKNOWN_NUMBER, Plan
 from ari_app.sim.asterisk import APP
-from ari_app.store import codec
+from ari_app.store import codec, loading
 from ari_app.store import engine as database
 from ari_app.store.engine import StoreError
 from ari_app.store.plans import READY, Config
 from ari_app.store.store import Batch, Loaded, LostRaceError, Record, Sent, Store
-from ari_app.store.tables import AGENT, CALL, DEVICE, JOURNAL, MEMBER, NUMBER
+from ari_app.store.tables import AGENT, CALL, DEVICE, JOURNAL, MEMBER, NUMBER, OUTBOX
 
 # One line of the journal, as its row: call, at, event, before, after, ignored, body, commands.
 Line = tuple[Any, ...]
@@ -96,6 +96,9 @@ class MemoryStore:
         """All live state."""
         self._must_be_there()
         wanted = {(call.number, call.plan_version) for call in self._calls.values()}
+        for agent in list(self._agents.values()):
+            if agent.reserved_by is not None and agent.reserved_by not in self._calls:
+                self._agents[agent.id] = replace(agent, reserved_by=None, talking=False)
         return Loaded(
             calls=tuple(self._calls.values()),
             agents=dict(self._agents),
@@ -231,13 +234,17 @@ class DiskStore(Store):
 
     def left(self) -> Left:
         """What is kept."""
-        loaded = self.load()
         with self._engine.connect() as connection:
-            query = select(CALL.c.body).where(~CALL.c.live).order_by(CALL.c.id)
-            over = connection.execute(query).scalars().all()
-        reserved = tuple(a.id for a in loaded.agents.values() if a.reserved_by is not None)
-        calls = tuple(codec.load_call(body) for body in over)
-        return Left(loaded.calls, reserved, loaded.unanswered, calls)
+            rows = connection.execute(select(CALL.c.live, CALL.c.body).order_by(CALL.c.id)).all()
+            agents = loading.agents(connection)
+            outbox = connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)).all()
+        calls = [(row.live, codec.load_call(row.body)) for row in rows]
+        return Left(
+            tuple(call for live, call in calls if live),
+            tuple(a.id for a in agents.values() if a.reserved_by is not None),
+            tuple(Sent(row.id, codec.load_command(row.body)) for row in outbox),
+            tuple(call for live, call in calls if not live),
+        )
 
     def journal(self) -> list[Line]:
         """Every step, oldest first."""

@@ -79,6 +79,8 @@ class Process:
         self._tell = tell
         self.alive = True
         self._kill_point, self._kill_in = "", 0
+        self._cut_in = 0
+        self._cut: Callable[[], None] | None = None
         self._socket = 0
         self._inbox: list[Happening] = []
         self._lanes = Lanes()
@@ -103,6 +105,10 @@ class Process:
     def doom(self, point: str, nth: int) -> None:
         """Kill it the `nth` time it comes to this point."""
         self._kill_point, self._kill_in = point, nth
+
+    def lose_events(self, nth: int, cut: Callable[[], None]) -> None:
+        """Call `cut` when the `nth` request has taken effect, before its events are heard."""
+        self._cut_in, self._cut = nth, cut
 
     def kill(self) -> None:
         """Kill -9: the socket closes; of what was planned here, only sent requests still happen."""
@@ -293,6 +299,9 @@ class Process:
 
     def _arrives(self, sent: Sent, request: Request, tries: int) -> None:
         status = self._carried_out(request)
+        self._cut_in -= 1
+        if self._cut_in == 0 and self._cut is not None and self.alive:
+            self._cut()
         self._tell("request", f"{request.method} {request.path}: {_STATUS.get(status, status)}")
         if self.alive and not self._dies_at(REQUEST_DONE):
             self._soon(lambda: self._answered(sent, request, status, tries))

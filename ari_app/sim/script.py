@@ -42,10 +42,15 @@ class KillItem:
 
 @dataclass(frozen=True, slots=True)
 class CutItem:
-    """The websocket is cut for `away_s`; the controller lives, events are lost."""
+    """The websocket is cut for `away_s`; the controller lives, events are lost.
+
+    At once, or when the `nth` request after `at_s` has taken effect and its events are in the
+    socket.
+    """
 
     at_s: float
     away_s: float
+    nth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +168,10 @@ def _caller(dice: Random) -> CallerItem:
 
 def _bystander(dice: Random, fault: Item) -> list[Item]:
     """Somebody who dials in the very instant, for that is when people get lost."""
-    if not isinstance(fault, KillItem | CutItem) or dice.random() < 0.5:
+    if not isinstance(fault, KillItem | CutItem | HttpItem) or dice.random() < 0.5:
         return []
-    return [replace(_caller(dice), at_s=round(fault.at_s + dice.uniform(-0.004, 0.001), 6))]
+    within_s = fault.away_s if isinstance(fault, HttpItem) else 0.001
+    return [replace(_caller(dice), at_s=round(fault.at_s + dice.uniform(-0.004, within_s), 6))]
 
 
 def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
@@ -175,7 +181,7 @@ def _fault(dice: Random, endpoints: tuple[str, ...]) -> Item:
             nth = 1 + int(dice.expovariate(1 / 4))
             return KillItem(at_s, dice.choice(POINTS), nth, STARTS_IN_S + away_s)
         case 4 | 5:
-            return CutItem(at_s, away_s * dice.choice((1, 1, 4)))
+            return CutItem(at_s, away_s * dice.choice((1, 1, 4)), dice.randint(0, 8))
         case 6:
             return DatabaseItem(at_s, 3 * away_s)
         case 7:

@@ -189,8 +189,8 @@ class Story:
         match item:
             case KillItem():
                 self._doom(item)
-            case CutItem(away_s=away_s):
-                self._cut(away_s)
+            case CutItem(away_s=away_s, nth=nth):
+                self._cut(away_s, nth)
             case FlutterItem(away_s=away_s):
                 self._flutter(away_s)
             case DatabaseItem(away_s=away_s):
@@ -207,7 +207,11 @@ class Story:
             self._restart_after_s = item.away_s
             self.process.doom(item.point, item.nth)
 
-    def _cut(self, away_s: float) -> None:
+    def _cut(self, away_s: float, nth: int) -> None:
+        if nth and self.process is not None:
+            self.process.lose_events(nth, lambda: self._cut(away_s, 0))
+            return
+        self._tell("fault", "the websocket is cut")
         self.invariants.trouble(away_s)
         self._cut_until = max(self._cut_until, after(self.world.at, away_s))
         self._disconnect()

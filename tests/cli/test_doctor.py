@@ -4,6 +4,8 @@ What a real Asterisk says is in tests/e2e/test_doctor.py.
 """
 
 import json
+import os
+import re
 import socket
 import threading
 import time
@@ -18,11 +20,32 @@ from sqlalchemy import insert, text, update
 from ari_app.store import config
 from ari_app.store import engine as database
 from ari_app.store.tables import DEVICE, JOURNAL
-from cli import doctor
+from cli import doctor_ari
+from cli import doctor_asterisk as doctor
 from cli.main import main
 
 TOP = Path(__file__).parents[2]
 NUMBER = "+493012345"
+SPOOL = "/asterisk/variable?variable=SL_SPOOL"
+BUILT_IN = "Answer Goto GotoIf Hangup Set Wait"
+PROVIDES = {
+    "app_dial": "Dial",
+    "app_echo": "Echo",  # the agents' echo test: not needed
+    "app_playback": "Playback",
+    "app_record": "Record",
+    "app_stack": "Gosub Return",
+    "app_stasis": "Stasis",
+    "chan_pjsip": "PJSIP_PARSE_URI_FROM",
+    "func_callerid": "CALLERID",
+    "func_channel": "CHANNEL",
+    "func_cut": "CUT",
+    "func_env": "FILE STAT",
+    "func_global": "GLOBAL",
+    "func_logic": "IF",
+    "func_strings": "FILTER LEN",
+    "func_timeout": "TIMEOUT",
+    "func_uri": "URIENCODE",
+}
 SETTINGS = {
     "label": "Sales",
     "strategy": "ring-all",
@@ -50,8 +73,7 @@ class FakeAsterisk(ThreadingHTTPServer):
         self.pages = {
             "/asterisk/info": (200, info()),
             "/asterisk/modules": (200, [{"name": f"{m}.so", "status": "Running"} for m in modules]),
-            "/sounds/vm-nobodyavail": (200, {"id": "vm-nobodyavail", "formats": []}),
-            "/sounds/ss-noservice": (200, {"id": "ss-noservice", "formats": []}),
+            **{f"/sounds/{name}": (200, {"id": name, "formats": []}) for name in doctor.SOUNDS},
             "/applications/sharedline": (200, {"name": "sharedline"}),
             "/endpoints/PJSIP/ann": (200, {"resource": "ann", "state": "online"}),
         }
@@ -103,7 +125,11 @@ def engine(tmp_path):
 
 @pytest.fixture
 def env(asterisk, engine, tmp_path):
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    asterisk.pages[SPOOL] = (200, {"value": str(spool)})
     return {
+        "SHAREDLINE_SPOOL_DIR": str(spool),
         "SHAREDLINE_ENV_FILE": f"{tmp_path}/none.env",
         "SHAREDLINE_DATABASE_URL": str(engine.url),
         "SHAREDLINE_ARI_URL": asterisk.url,
@@ -308,7 +334,7 @@ def test_nothing_listens(examine):
 
 
 def test_it_listens_and_says_nothing(examine, monkeypatch):
-    monkeypatch.setattr(doctor, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(doctor_ari, "TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         examined = examine(ari_url=f"http://127.0.0.1:{mute.getsockname()[1]}/ari")
     assert "no answer" in examined.problems["asterisk"]
@@ -434,6 +460,57 @@ def test_sounds_that_can_not_be_asked_for(examine, asterisk):
     assert "res_ari_sounds.so" in examine().problems["sounds"]
 
 
+# -- the fallback's spool
+
+
+def test_there_is_no_spool(examine, tmp_path):
+    (tmp_path / "spool").rmdir()
+    assert "install -d -o asterisk -g sharedline" in examine().problems["spool"]
+
+
+def test_the_spool_is_a_file(examine, tmp_path):
+    (tmp_path / "spool").rmdir()
+    (tmp_path / "spool").touch()
+    assert "spool" in examine().problems
+
+
+def refuse(monkeypatch, folder):
+    """No access to the folder; not by its mode, since the tests may run as root."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+
+
+def test_the_spool_can_not_be_written(examine, monkeypatch, tmp_path):
+    refuse(monkeypatch, tmp_path / "spool")
+    assert "can't be read and written" in examine().problems["spool"]
+
+
+def test_the_spool_is_in_a_folder_that_is_closed_to_us(examine, monkeypatch, tmp_path):
+    is_dir = Path.is_dir
+
+    def closed(path):
+        if path == tmp_path / "spool":
+            raise PermissionError(13, "Permission denied")
+        return is_dir(path)
+
+    refuse(monkeypatch, tmp_path / "spool")
+    monkeypatch.setattr(Path, "is_dir", closed)
+    assert "Permission denied" in examine().problems["spool"]
+
+
+def test_asterisk_and_we_have_different_spools(examine, asterisk):
+    asterisk.pages[SPOOL] = (200, {"value": "/var/spool/elsewhere"})
+    says = examine().problems["dialplan"]
+    assert "/var/spool/elsewhere" in says
+    assert "SHAREDLINE_SPOOL_DIR" in says
+
+
+@pytest.mark.parametrize("page", [(200, {"value": ""}), (404, {}), (200, b"<html>"), (200, [])])
+def test_the_dialplan_is_not_ours(examine, asterisk, page):
+    asterisk.pages[SPOOL] = page
+    assert "asterisk-conf/extensions.conf" in examine().problems["dialplan"]
+
+
 def test_the_app_is_not_registered(examine, asterisk):
     del asterisk.pages["/applications/sharedline"]
     assert "sharedline serve" in examine().problems["app sharedline"]
@@ -454,3 +531,29 @@ def test_our_own_modules_conf_loads_what_doctor_asks_for():
         if line.startswith("load")
     }
     assert set(doctor.MODULES) <= loaded
+
+
+def in_the_dialplan():
+    """The applications and functions that extensions.conf uses, and the sounds it plays."""
+    conf = (TOP / "asterisk-conf/extensions.conf").read_text()
+    lines = [line for line in conf.splitlines() if line.startswith(("exten", " same"))]
+    text = "\n".join(lines)
+    used = set(re.findall(r",([A-Z][A-Za-z]+)\(", text)) | set(
+        re.findall(r"\b([A-Z_]{2,})\(", text)
+    )
+    return used, set(re.findall(r"Playback\(([^)]+)\)", text))
+
+
+def test_doctor_asks_for_the_modules_that_our_dialplan_needs():
+    used, _ = in_the_dialplan()
+    assert {"Record", "Stasis", "STAT", "TIMEOUT", "FILE"} <= used
+    provided = {name: module for module, names in PROVIDES.items() for name in names.split()}
+    unknown = used - provided.keys() - set(BUILT_IN.split())
+    assert unknown == set(), "say in PROVIDES which module has it"
+    assert {provided[name] for name in used & provided.keys()} - {"app_echo"} <= set(doctor.MODULES)
+
+
+def test_doctor_asks_for_the_sounds_that_our_dialplan_plays():
+    _, sounds = in_the_dialplan()
+    assert "vm-intro" in sounds
+    assert sounds | {"beep"} == set(doctor.SOUNDS)  # Record beeps

@@ -47,7 +47,9 @@ def asterisk(root: Root) -> Iterator[AsteriskInstance]:
 @pytest.fixture
 async def controller(asterisk: AsteriskInstance, tmp_path: Path) -> AsyncIterator[Controller]:
     """Not started; ann is the only member of the only number and has the phone p01."""
-    async with Controller(asterisk, tmp_path) as controller:
+    spool = asterisk.folder / "spool/sharedline"
+    spool.mkdir(exist_ok=True)
+    async with Controller(asterisk, tmp_path, spool_dir=str(spool)) as controller:
         with config.changing(controller.engine) as db:
             config.add_number(db, NUMBER, asterisk.app, SETTINGS)
             ann = config.add_agent(db, "ann", None)
@@ -97,6 +99,9 @@ async def test_all_is_well(controller: Controller, lab: Lab) -> None:
     assert problems(found) == set()
     assert "22." in found["version"]
     assert found["sound vm-nobodyavail"] == "ok is there"
+    assert found["sound please-try-call-later"] == "ok is there"
+    assert found["spool"].startswith("ok ")
+    assert found["dialplan"].startswith("ok ")
     assert found[f"app {controller.asterisk.app}"] == "ok is registered"
     assert found["phone PJSIP/p01 of ann"] == "ok is registered"
 
@@ -135,6 +140,33 @@ async def test_a_module_that_is_not_loaded(controller: Controller) -> None:
     finally:
         await asyncio.to_thread(asterisk.cli, "module load bridge_holding.so")
     assert "not running: bridge_holding ->" in found["modules"]
+
+
+@pytest.mark.parametrize("module", ["app_record", "func_env", "func_uri", "func_cut", "format_wav"])
+async def test_the_fallback_lacks_a_module(controller: Controller, module: str) -> None:
+    await asyncio.to_thread(controller.asterisk.cli, f"module unload {module}.so")
+    try:
+        found = await doctor(controller)
+    finally:
+        await asyncio.to_thread(controller.asterisk.cli, f"module load {module}.so")
+    assert f"not running: {module} ->" in found["modules"]
+
+
+async def test_the_spool_is_missing_or_elsewhere(controller: Controller, tmp_path: Path) -> None:
+    found = await doctor(controller, spool_dir=str(tmp_path / "none"))
+    assert {"spool", "dialplan"} <= problems(found)
+    assert f"{controller.asterisk.folder}/spool/sharedline" in found["dialplan"]
+
+
+async def test_a_dialplan_that_is_not_ours(controller: Controller) -> None:
+    name = "SL_SPOOL"
+    spool = controller.settings["spool_dir"]
+    await asyncio.to_thread(controller.asterisk.set_global, name, "")
+    try:
+        found = await doctor(controller)
+    finally:
+        await asyncio.to_thread(controller.asterisk.set_global, name, spool)
+    assert "asterisk-conf/extensions.conf" in found["dialplan"]
 
 
 async def test_asterisk_is_not_there(controller: Controller) -> None:

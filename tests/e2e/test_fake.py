@@ -14,16 +14,8 @@ from ari_app.ari.observe import Observed, observe
 from ari_app.ari.requests import Request
 from ari_app.core.commands import LegId
 from ari_app.sim.asterisk import APP, Asterisk, Channel
-from tests.e2e.fake_scenarios import (
-    CALLER,
-    NUMBER,
-    PHONES,
-    SCENARIOS,
-    Scenario,
-    Step,
-    Story,
-    differences,
-)
+from tests.e2e.fake_scenarios import SCENARIOS
+from tests.e2e.fake_story import CALLER, NUMBER, PHONES, Step, Story, differences
 from tests.lab.asterisk import AsteriskInstance
 from tests.lab.outgoing import Outgoing
 from tests.lab.phones import Lab, ShapedPhone, default_phones
@@ -244,9 +236,7 @@ class RealDriver:
 
 @pytest.fixture(scope="module")
 def asterisk(root: Root) -> Iterator[AsteriskInstance]:
-    phones = default_phones(len(PHONES))
-    values = {"TRUNK_REGION": "DE"}
-    with AsteriskInstance(root, app=APP, phones=phones, values=values) as instance:
+    with AsteriskInstance(root, app=APP, phones=default_phones(len(PHONES))) as instance:
         yield instance
 
 
@@ -260,19 +250,15 @@ async def real(asterisk: AsteriskInstance) -> AsyncIterator[RealDriver]:
             await driver.closes()
 
 
-async def fake_steps(told: Scenario, call: int) -> list[Step]:
+async def fake_steps(name: str, call: int) -> list[Step]:
     driver = FakeDriver()
     await driver.connects()
-    story = Story(driver, call)
-    await told(story)
-    return story.steps
+    return await Story(driver, call).tell(SCENARIOS[name])
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_the_fake_tells_what_asterisk_tells(real: RealDriver, name: str) -> None:
-    told, call = SCENARIOS[name], next(CALLS)
-    expected = await fake_steps(told, call)
-    story = Story(real, call, expected)
-    await told(story)
-    found = differences(expected, story.steps)
+    call = next(CALLS)
+    expected = await fake_steps(name, call)
+    found = differences(expected, await Story(real, call, expected).tell(SCENARIOS[name]))
     assert not found, "\n".join([name, *found])

@@ -273,6 +273,7 @@ class AsteriskInstance:
             "SIP_PORT": str(self.sip_port),
             "SPOOL_DIR": str(self.folder / "spool"),
             "STATE_DIR": str(self.folder / "state"),
+            "TONES": "de",
             "TRUNK_CONTACT": f"sip:127.0.0.1:{self.trunk_port}",
             "TRUNK_HOST": "127.0.0.1",
             "TRUNK_REGION": "DE",

@@ -62,6 +62,12 @@ class Outgoing(Leg):
         await until(lambda: self.final_status, 3, f"{self} ends after CANCEL")
         return self.final_status
 
+    async def hang_up(self, reason: str = "") -> None:
+        """BYE; not before the answer that is on its way was confirmed (RFC 3261 section 15)."""
+        with contextlib.suppress(Missed):
+            await until(lambda: self.talking or self.final_status, 1, f"{self} is answered")
+        await super().hang_up(reason)
+
     async def close(self) -> None:
         if not self.final_status and self.statuses:
             with contextlib.suppress(Missed):

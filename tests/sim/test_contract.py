@@ -146,6 +146,7 @@ def test_a_call_that_is_there_can_t_be_new(ready):
 
 @pytest.mark.parametrize("believed", [None, 3])
 def test_an_agent_who_is_reserved_by_another_call(ready, believed):
+    ready.commit(batch(calls=[(replace(WAITING, id=9), None)]))
     ready.commit(batch(agents=[(Agent(1, reserved_by=9), Agent(1))]))
     with pytest.raises(LostRaceError):
         ready.commit(
@@ -154,8 +155,15 @@ def test_an_agent_who_is_reserved_by_another_call(ready, believed):
                 agents=[(Agent(1, reserved_by=1), Agent(1, reserved_by=believed))],
             )
         )
-    assert ready.load().calls == ()
+    assert [call.id for call in ready.load().calls] == [9]
     assert ready.left().reserved == (1,)
+
+
+def test_an_agent_whom_no_live_call_holds_is_free_after_a_start(ready):
+    ready.commit(batch(agents=[(Agent(1, reserved_by=9, talking=True), Agent(1))]))
+    assert ready.left().reserved == (1,)
+    assert ready.load().agents[1] == Agent(1)
+    assert ready.left().reserved == ()
 
 
 def test_an_agent_nobody_knows(ready):

@@ -28,6 +28,7 @@ DEFAULTS = {
     "SIP_PORT": "5060",
     "SPOOL_DIR": "/var/spool/asterisk",
     "STATE_DIR": "/var/lib/asterisk",
+    "TONES": "us",
     "TRUNK_CONTACT": "sip:trunk.example.com",
     "TRUNK_HOST": "trunk.example.com",
     "TRUNK_REGION": "US",
@@ -47,9 +48,8 @@ def main(arguments: list[str]) -> int:
         render(Path(folder), values)
         for source in sorted(Path(folder).iterdir()):
             _place(source, destination)
-    print(
-        f"ARI's password is in {destination}/ari.conf: give it to sharedline (docs/operations.md)"
-    )
+    password = f"ARI's password is in {destination}/ari.conf"
+    sys.stdout.write(f"{password}: give it to sharedline (docs/operations.md)\n")
     return 0
 
 
@@ -58,7 +58,8 @@ def _place(source: Path, folder: Path) -> Path:
     target = folder / source.name
     if target.exists():
         target = folder / f"{source.name}.sharedline"
-        print(f"{source.name} exists and is left alone: compare it with {target.name}")
+        compare = f"compare it with {target.name}"
+        sys.stdout.write(f"{source.name} exists and is left alone: {compare}\n")
     target.touch(mode=0o640)  # before the secret is in it
     target.write_text(source.read_text())
     return target
