@@ -27,8 +27,9 @@ check: $(STAMP) ## style, types, imports
 	$(VENV)/bin/lint-imports
 
 unit: $(STAMP) ## tests without Asterisk; the core must be covered to the last branch
-	$(VENV)/bin/coverage run -m pytest -q -m "not e2e"
+	$(VENV)/bin/coverage run -m pytest -q tests/core tests/runtime
 	$(VENV)/bin/coverage report
+	$(PY) -m pytest -q -m "not e2e" -n 2 --dist loadfile --ignore tests/core --ignore tests/runtime
 
 e2e: $(STAMP) ## tests on a real Asterisk with real phones
 	$(PY) -m tests.lab.root

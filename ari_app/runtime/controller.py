@@ -88,7 +88,7 @@ class Controller:
 
     def lose_sight(self) -> None:
         """No event reaches us until the next `Observed`."""
-        self._mind.blind = True
+        self._mind.lose_sight()
 
     async def record(self, happened: list[Happening]) -> None:
         """A last turn: kept, but what it asks for is left to the next controller."""

@@ -27,9 +27,10 @@ class ConfigRead:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """We looked at what Asterisk holds, after a start or a reconnect."""
+    """We looked at what Asterisk holds. `sight` is `Mind.sight` when we began to look."""
 
     seen: Seen
+    sight: int = 0
 
 
 Happening = Event | PhoneFree | AgentRested | Answered | ConfigRead | Observed

@@ -42,7 +42,10 @@ class Lookout:
         put: Callable[[Happening], None],
         send: Callable[[Iterable[Sent]], None],
         clock: Clock,
+        next_call: Callable[[], int],
     ) -> None:
+        """`next_call` tells the id of the next caller, without giving it away."""
+        self._next_call = next_call
         self._client = client
         self._translator = translator
         self._mind = mind
@@ -66,8 +69,8 @@ class Lookout:
         self._wanted.clear()
 
     def saw(self, event: wire.WireEvent) -> None:
-        """Remember who left while we look: they may be in what we see, and are no new callers."""
-        if isinstance(event, wire.StasisEnd):
+        """Remember who left while we look: they may be in what we see, and are not there."""
+        if isinstance(event, wire.StasisEnd | wire.ChannelDestroyed):
             self._left.append((self._clock(), event.channel.id))
 
     async def run(self) -> None:
@@ -95,19 +98,21 @@ class Lookout:
 
     async def _look(self) -> None:
         since_at, on_their_way = self._clock(), self._mind.rings_on_their_way()
+        sight, young_from = self._mind.sight, self._next_call()
         found = await observe(self._client, self._client.app)
         at = self._clock()
         left = {channel for left_at, channel in self._left if left_at >= since_at}
-        recover.forget_gone(self._translator.callers, self._mind.live.calls, found, since_at)
+        recover.forget_gone(self._translator.callers, found, young_from)
         for arrived in recover.adopt(found, self._translator, self._client.app, at, left):
             self._put(arrived)
         seen = recover.seen_from(found, since_at, at, on_their_way)
-        self._put(Observed(seen))
+        self._put(Observed(seen, sight))
         if not self.has_looked.is_set():
             self._settle(seen)
 
     def _settle(self, seen: Seen) -> None:
-        rest = recover.unfinished(self._unanswered, self._mind.live.calls, seen, seen.at)
+        left = {channel for _, channel in self._left}
+        rest = recover.unfinished(self._unanswered, self._mind.live.calls, seen, seen.at, left)
         self._send(rest.again)
         for answer in rest.answers:
             self._put(answer)

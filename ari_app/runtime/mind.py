@@ -54,6 +54,7 @@ class Mind:
     def __init__(self, loaded: Loaded, directory: Directory, at: int) -> None:
         self.directory = directory
         self.blind = False
+        self.sight = 0  # counts how often we lost it
         self.live = Live(
             {call.id: call for call in loaded.calls},
             dict(loaded.agents),
@@ -77,6 +78,11 @@ class Mind:
             for kind, id_ in self._deadlines.due(at)
         ]
 
+    def lose_sight(self) -> None:
+        """No event reaches us; only a look that begins after this one gives us sight again."""
+        self.blind = True
+        self.sight += 1
+
     def rings_on_their_way(self) -> frozenset[LegId]:
         """The legs that Asterisk may not have heard of yet."""
         rings = (c for c in self.live.unanswered.values() if isinstance(c, Ring))
@@ -93,7 +99,7 @@ class Mind:
     def committed(self, turn: Turn, at: int) -> list[Sent]:
         """The turn's batch is safe: believe it. Gives the commands that may leave now."""
         commands = turn.apply()
-        self.blind = self.blind and not turn.has_looked
+        self.blind = self.blind and turn.looked_at != self.sight
         self._schedule(turn.calls.values(), turn.agents.values(), at)
         return commands
 

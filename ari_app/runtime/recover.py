@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ari_app.ari import observe as edge
 from ari_app.ari import wire
-from ari_app.ari.ids import parse_leg, parse_talk
+from ari_app.ari.ids import leg_channel, parse_leg, parse_talk
 from ari_app.ari.translate import Translator
 from ari_app.core.call import Call, Leg, Stage, live_legs
 from ari_app.core.commands import LegId, Repeat, Ring
@@ -81,28 +81,37 @@ def adopt(
 
 
 def forget_gone(
-    callers: MutableMapping[str, int],
-    calls: Mapping[int, Call],
-    observed: edge.Observed,
-    since_at: int,
+    callers: MutableMapping[str, int], observed: edge.Observed, young_from: int
 ) -> None:
-    """Strike out the callers whose leaving we missed: their channel may come to us anew."""
+    """Strike out the callers whose leaving we missed: their channel may come to us anew.
+
+    Calls from `young_from` on came while we looked, and may be missing in what we saw.
+    """
     for channel, id_ in list(callers.items()):
-        call = calls.get(id_)
-        is_young = call is not None and call.arrived_at >= since_at
         seen = observed.channels.get(channel)
-        if not is_young and (seen is None or not seen.in_app):
+        if id_ < young_from and (seen is None or not seen.in_app):
             del callers[channel]
 
 
-def unfinished(sent: Iterable[Sent], calls: Mapping[int, Call], seen: Seen, at: int) -> Unfinished:
-    """Decide each unanswered command of the controller before us."""
+def unfinished(
+    sent: Iterable[Sent],
+    calls: Mapping[int, Call],
+    seen: Seen,
+    at: int,
+    left: Collection[str] = (),
+) -> Unfinished:
+    """Decide each unanswered command of the controller before us.
+
+    `left`: channels whose end we have heard; a leg that ended is not rung again.
+    """
     again: list[Sent] = []
     answers: list[Answered] = []
     for each in sent:
         command = each.command
         if command.repeat is Repeat.SAFE or (
-            isinstance(command, Ring) and _worth_ringing(command, calls.get(command.call), seen, at)
+            isinstance(command, Ring)
+            and leg_channel(command.leg) not in left
+            and _worth_ringing(command, calls.get(command.call), seen, at)
         ):
             again.append(each)
         elif isinstance(command, Ring) and command.leg in seen.legs:

@@ -161,6 +161,7 @@ class _Service:
             put=self._inbox.put,
             send=self._outbox.put,
             clock=CLOCK,
+            next_call=lambda: self._next_call,
         )
 
     def endpoints(self) -> frozenset[str]:

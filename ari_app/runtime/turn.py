@@ -65,7 +65,7 @@ class Turn:
         self.calls: dict[int, Call] = {}
         self.agents: dict[int, Agent] = {}
         self.faults: list[Fault] = []
-        self.has_looked = False
+        self.looked_at: int | None = None  # which sight the newest look was of
 
     def take(self, happening: Happening) -> None:
         """Advance whatever the happening is about."""
@@ -75,7 +75,8 @@ class Turn:
                 self._take_event(answer)
             case ConfigRead():
                 self._take_config(happening)
-            case Observed(seen):
+            case Observed(seen, sight):
+                self.looked_at = sight
                 self._take_observed(seen)
             case PhoneFree(at, endpoint):
                 self._wake_agent(endpoint, at)
@@ -208,7 +209,6 @@ class Turn:
     # --- what is not about a call ---
 
     def _take_observed(self, seen: Seen) -> None:
-        self.has_looked = True
         for call in list(self._all_calls()):
             try:
                 missed = reconcile([call], seen, self._on_their_way())

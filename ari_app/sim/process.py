@@ -128,7 +128,7 @@ class Process:
         """The websocket is cut; what is in it is lost."""
         self._socket += 1
         self._asterisk.emit = None
-        self.mind.blind = True
+        self.mind.lose_sight()
 
     def settings_changed(self) -> None:
         """Somebody wrote to the database: read the settings as soon as that can be done."""
@@ -168,7 +168,7 @@ class Process:
         self._world.at_instant(at, if_open)
 
     def _on_event(self, event: wire.WireEvent) -> None:
-        if isinstance(event, wire.StasisEnd):
+        if isinstance(event, wire.StasisEnd | wire.ChannelDestroyed):
             self._left_at[event.channel.id] = self._world.at
         happening = self._translator.translate(event, self._world.at)
         if happening is not None:
@@ -183,22 +183,24 @@ class Process:
             return
         since_at, on_their_way = self._world.at, self.mind.rings_on_their_way()
         observed = self._asterisk.observe()
-        self._soon(lambda: self._looked_at(observed, since_at, on_their_way))
+        begun = since_at, on_their_way, self.mind.sight, self._next_call
+        self._soon(lambda: self._looked_at(observed, begun))
 
-    def _looked_at(self, observed: Observed, since_at: int, on_their_way: frozenset[LegId]) -> None:
-        at = self._world.at
+    def _looked_at(self, observed: Observed, begun: tuple[int, frozenset[LegId], int, int]) -> None:
+        at, (since_at, on_their_way, sight, young_from) = self._world.at, begun
         left = {channel for channel, left_at in self._left_at.items() if left_at >= since_at}
-        recover.forget_gone(self._translator.callers, self.mind.live.calls, observed, since_at)
+        recover.forget_gone(self._translator.callers, observed, young_from)
         for arrived in recover.adopt(observed, self._translator, APP, at, left):
             self._put(arrived)
         self._soon(self._look, (LOOK_S, LOOK_S + 1))
         seen = recover.seen_from(observed, since_at, at, on_their_way)
-        self._put(Looked(seen))
+        self._put(Looked(seen, sight))
         if not self._looked:
             self._settle(seen)
 
     def _settle(self, seen: Seen) -> None:
-        rest = recover.unfinished(self._loaded.unanswered, self.mind.live.calls, seen, seen.at)
+        live, left = self.mind.live.calls, self._left_at
+        rest = recover.unfinished(self._loaded.unanswered, live, seen, seen.at, left)
         for answer in rest.answers:
             self._put(answer)
         self._looked, self._busy = True, False

@@ -78,3 +78,22 @@ def test_a_caller_we_never_heard_of_is_adopted_once():
     (arrived,) = recover.adopt(observed, translator, "team", 3)
     assert (arrived.call, arrived.channel, arrived.number) == (8, "new", "+4930")
     assert recover.adopt(observed, translator, "team", 4) == []
+
+
+def test_a_phone_whose_leg_ended_while_we_looked_is_not_rung_again():
+    rest = recover.unfinished([RING], calls(), seen(), LATE, left={LEG_CHANNEL})
+    (answer,) = rest.answers
+    assert (rest.again, type(answer.event).__name__) == ((), "CommandFailed")
+
+
+def test_callers_whose_leaving_we_missed_are_struck_out_but_not_those_who_just_came():
+    callers = {"gone": 1, "here": 2, "gone-on": 3, "new": 7}
+    observed = Observed(
+        {
+            "here": SeenChannel("here", "Up", in_app=True),
+            "gone-on": SeenChannel("gone-on", "Up", in_app=False),
+        },
+        {},
+    )
+    recover.forget_gone(callers, observed, young_from=7)
+    assert callers == {"here": 2, "new": 7}

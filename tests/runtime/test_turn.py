@@ -108,7 +108,7 @@ def test_while_we_are_blind_no_deadline_is_kept_and_then_the_look_comes_first():
     story = Story(plan("ann"))
     story.caller_dials()
     story.answers("ann")
-    story.mind.blind = True
+    story.mind.lose_sight()
     story.asked.clear()
     story.after_s(10).expect()
     leg = story.leg("ann")
@@ -119,7 +119,9 @@ def test_while_we_are_blind_no_deadline_is_kept_and_then_the_look_comes_first():
         {leg: Stage.ANSWERED},
         {1: frozenset({None, leg})},
     )
-    story.happens(Observed(seen))
+    story.happens(Observed(seen, story.mind.sight - 1))
+    assert story.mind.blind  # a look from before
+    story.happens(Observed(seen, story.mind.sight))
     assert not story.mind.blind
     story.after_s(10).expect()
     assert type(story.call().place).__name__ == "Talking"
