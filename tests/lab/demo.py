@@ -56,7 +56,9 @@ class Demo:
             "ARI_PASSWORD": asterisk.ari_password,
             "REGION": "DE",
             "SIP_SERVER": f"127.0.0.1:{asterisk.sip_port}",
+            "SPOOL_DIR": str(asterisk.folder / "spool/sharedline"),
         }
+        (asterisk.folder / "spool/sharedline").mkdir(parents=True, exist_ok=True)
         env = FOLDER / "sharedline.env"
         env.touch(mode=0o600)
         env.write_text("".join(f"SHAREDLINE_{key}={value}\n" for key, value in settings.items()))
