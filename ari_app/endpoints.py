@@ -26,6 +26,6 @@ def checked(endpoint: str) -> str:
     return endpoint
 
 
-def digest(user: str, password: str) -> str:
+def digest(user: str, password: str, realm: str = REALM) -> str:
     """What Asterisk needs to check the phone's password, without keeping it (RFC 2617 HA1)."""
-    return hashlib.md5(f"{user}:{REALM}:{password}".encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(f"{user}:{realm}:{password}".encode(), usedforsecurity=False).hexdigest()

@@ -4,7 +4,6 @@ Contract: pure; every value is checked here, because Asterisk stores a wrong one
 then hide all pushed endpoints (asterisk-probes.md, surprise 5). ValueError says what is wrong.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -12,8 +11,8 @@ from urllib.parse import quote
 
 from ari_app.ari import clean
 from ari_app.ari.requests import Request
+from ari_app.endpoints import REALM
 
-REALM: Final = "sharedline"
 MAX_VALUE: Final = 4000  # Asterisk expands variables into buffers of 4,096 bytes
 
 # Events that reach every application and that we don't read. Only types are named that we know:
@@ -114,20 +113,14 @@ def fallback_after(number: str, after_s: int) -> Request:
     return global_variable(f"FALLBACK_AFTER_{digits}", str(after_s) if after_s else "")
 
 
-def ha1(name: str, password: str, realm: str = REALM) -> str:
-    """What SIP digest needs instead of the password: MD5 of name:realm:password (RFC 2617)."""
-    secret = f"{name}:{realm}:{password}".encode()
-    return hashlib.md5(secret, usedforsecurity=False).hexdigest()
-
-
 def phone_objects(name: str, digest: str, realm: str = REALM) -> tuple[Request, ...]:
-    """Create or update the phone PJSIP/`name`, whose `ha1` is `digest`: auth, aor, endpoint.
+    """Create or update PJSIP/`name`, whose password has this `digest`: auth, aor, endpoint.
 
     Send in this order, each after the other's 200; 403 means that pjsip.conf already has it.
     """
     clean.endpoint(f"PJSIP/{name}")
     if not _HA1.fullmatch(digest):
-        raise ValueError("digest is not the 32 hex digits that ha1() gives")
+        raise ValueError("digest is not the 32 hex digits that endpoints.digest() gives")
     auth = {
         "auth_type": "digest",
         "username": name,

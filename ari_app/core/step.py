@@ -33,7 +33,7 @@ from ari_app.core.events import after
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`call` is None only for an event about a call that is over; `ignored` says why nothing."""
+    """`ignored` says why nothing happened; then the call is as it was."""
 
     call: Call
     commands: tuple[Command, ...] = ()

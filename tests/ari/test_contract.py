@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ari_app import endpoints
 from ari_app.ari import setup, wire
 from ari_app.ari.requests import Request
 from tests.ari.test_requests import EVERY_COMMAND, the
@@ -25,7 +26,7 @@ REQUESTS = (
     *setup.phone_watch(APP, ["PJSIP/ann"]),
     setup.event_filter(APP),
     setup.global_variable("FALLBACK_4930123456", "PJSIP/ann"),
-    *setup.phone_objects("ann", setup.ha1("ann", "secret")),
+    *setup.phone_objects("ann", endpoints.digest("ann", "secret")),
     *setup.phone_removal("ann"),
     Request("GET", f"/applications/{APP}"),
     Request("GET", "/channels"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ari_app import endpoints
 from ari_app.ari import requests, setup
 from ari_app.ari.requests import UNKNOWN, UNSENT, Outcome, Request
 from ari_app.core import commands
@@ -147,7 +148,7 @@ def test_bad_globals(name: str, value: str) -> None:
 
 
 def test_a_phone_is_pushed_in_order_and_removed_in_reverse() -> None:
-    digest = setup.ha1("ann", "secret")
+    digest = endpoints.digest("ann", "secret")
     pushed = [request.path.split("/")[-2] for request in setup.phone_objects("ann", digest)]
     removed = [request.path.split("/")[-2] for request in setup.phone_removal("ann")]
     assert pushed == ["auth", "aor", "endpoint"] == removed[::-1]
@@ -156,7 +157,7 @@ def test_a_phone_is_pushed_in_order_and_removed_in_reverse() -> None:
 
 def test_ha1_is_the_digest_of_rfc_2617() -> None:
     # The example of Asterisk's own documentation of password_digest.
-    assert setup.ha1("myname", "mypassword", "myrealm") == "dce9ccd0a69e3ef90d8b9bf725053e78"
+    assert endpoints.digest("myname", "mypassword", "myrealm") == "dce9ccd0a69e3ef90d8b9bf725053e78"
 
 
 @pytest.mark.parametrize(("name", "digest"), [("a/b", "0" * 32), ("", "0" * 32), ("ann", "secret")])

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
+from ari_app import endpoints
 from ari_app.ari import requests, setup, wire
 from ari_app.ari.client import AriClient, AriRefused, Replaced, Reply
 from ari_app.ari.ids import leg_channel, talk_bridge
@@ -314,7 +315,7 @@ async def test_a_pushed_phone_registers_with_a_digest_only(
 ) -> None:
     """Asterisk never sees the password, and the phone equals those of pjsip.conf."""
     password = 'pä:ss "word"'
-    for request in setup.phone_objects("pushed", setup.ha1("pushed", password)):
+    for request in setup.phone_objects("pushed", endpoints.digest("pushed", password)):
         assert (await edge.reply(request)).status == 200
     for kind in ("endpoint", "aor", "auth"):
         assert fields(asterisk, kind, "pushed") == fields(asterisk, kind, "p01")
@@ -326,7 +327,7 @@ async def test_a_pushed_phone_registers_with_a_digest_only(
         assert (await edge.next(PhoneFree)).endpoint == "PJSIP/pushed"
         await edge.send(ring(LegId(1005, 1, 1), "pushed"))
         (await phone.rings()).reject(486)
-        for request in setup.phone_objects("pushed", setup.ha1("pushed", "another")):
+        for request in setup.phone_objects("pushed", endpoints.digest("pushed", "another")):
             assert (await edge.reply(request)).status == 200
         assert await phone.agent.register(lab.server) == 401
         await is_removed(edge)
